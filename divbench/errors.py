@@ -1,0 +1,38 @@
+"""What divbench raises when the question or its input is wrong.
+
+Every message says what was expected, what came, and what to do; the command line prints it as it is.
+
+    DivbenchError
+    ├── InputError          a file, folder, archive, tensor or label that cannot be scored
+    ├── WeightsError        network weights that cannot be loaded or do not fit
+    ├── ProtocolError       a protocol, metric or embedder setting that makes no sense
+    ├── ResultError         a result file that cannot be read, written or compared
+    └── MissingExtraError   an optional dependency that is not installed
+"""
+
+
+class DivbenchError(Exception):
+    """Base of every error that a user can cause and mend."""
+
+
+class InputError(DivbenchError):
+    """An image, label, file or folder cannot be used as it is."""
+
+
+class WeightsError(DivbenchError):
+    """Network weights cannot be loaded safely, or do not fit the network."""
+
+
+class ProtocolError(DivbenchError):
+    """A protocol, metric or embedder setting is unknown or contradicts another."""
+
+
+class ResultError(DivbenchError):
+    """A result cannot be read, written or compared."""
+
+
+class MissingExtraError(DivbenchError):
+    """An optional dependency is needed; the message holds the pip line."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs an optional dependency: pip install 'divbench[{extra}]'")

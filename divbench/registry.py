@@ -1,0 +1,59 @@
+"""Name -> item, filled from the modules of one package; unknown names are answered with a suggestion."""
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+from divbench.errors import DivbenchError, ProtocolError
+
+Item = TypeVar("Item")
+
+
+class Registry(Generic[Item]):
+    """Items that the modules of ``package`` add on import; the modules are imported at the first look-up.
+
+    Args:
+        kind: what the items are called in messages, such as ``"metric"``.
+        package: dotted name of the package whose public modules register items.
+        error: what an unknown name raises.
+    """
+
+    def __init__(self, kind: str, package: str, error: type[DivbenchError] = ProtocolError) -> None:
+        self.kind, self.package, self.error = kind, package, error
+        self._items: dict[str, Item] = {}
+        self._filled = False
+
+    def add(self, name: str, item: Item) -> None:
+        """Register ``item``; a name is given once."""
+        if name in self._items:
+            raise ValueError(f"{self.kind} {name!r} is registered twice")
+        self._items[name] = item
+
+    def _fill(self) -> dict[str, Item]:
+        if not self._filled:
+            self._filled = True
+            package = importlib.import_module(self.package)
+            for module in pkgutil.iter_modules(package.__path__):
+                if not module.name.startswith("_"):
+                    importlib.import_module(f"{self.package}.{module.name}")
+        return self._items
+
+    def __getitem__(self, name: str) -> Item:
+        items = self._fill()
+        if name in items:
+            return items[name]
+        close = difflib.get_close_matches(name, items, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(items))}"
+        raise self.error(f"unknown {self.kind} {name!r}; {hint}")
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._fill()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._fill()))
+
+    def items(self) -> list[tuple[str, Item]]:
+        """All (name, item) pairs, sorted by name."""
+        return sorted(self._fill().items())
