@@ -21,7 +21,7 @@ from divbench.errors import ProtocolError
 from divbench.registry import Registry
 
 Direction = Literal["higher", "lower"] | None
-Parameters = dict[str, float]
+Parameters = dict[str, bool | int | float]
 Function = TypeVar("Function", bound=Callable[..., float])
 
 
@@ -37,6 +37,8 @@ class Metric:
         parameters: names and defaults of the settings.
         leave_one_out: same arguments as ``function``; values [n] with each synthetic row left out in turn, faster
             than n calls. None: the rows are really left out.
+        closed_form: ``leave_one_out`` costs little more than one call, however many rows there are.
+        on_nothing: value for a set without rows; None where it is undefined.
         iid: ``f(n_real, n_fake, **parameters)``, the expectation when real and synthetic rows have the same law.
     """
 
@@ -46,6 +48,8 @@ class Metric:
     bounds: tuple[float, float]
     cite: str
     leave_one_out: Callable[..., Tensor] | None = None
+    closed_form: bool = False
+    on_nothing: float | None = None
     iid: Callable[..., float] | None = None
     parameters: Parameters = field(default_factory=dict)
     needs_real: bool = False
@@ -55,10 +59,10 @@ class Metric:
         """First line of the docstring."""
         return (inspect.getdoc(self.function) or "").split("\n")[0]
 
-    def __call__(self, real: Tensor, fake: Tensor, **parameters: float) -> float:
+    def __call__(self, real: Tensor, fake: Tensor, **parameters: bool | int | float) -> float:
         return float(self.function(*self._rows(real, fake), **parameters))
 
-    def left_out(self, real: Tensor, fake: Tensor, **parameters: float) -> Tensor | None:
+    def left_out(self, real: Tensor, fake: Tensor, **parameters: bool | int | float) -> Tensor | None:
         """Values [n] with each synthetic row left out, where the metric has a fast way; else None."""
         return None if self.leave_one_out is None else self.leave_one_out(*self._rows(real, fake), **parameters)
 
@@ -82,6 +86,8 @@ def metric(
     bounds: tuple[float, float] = (0.0, math.inf),
     cite: str,
     leave_one_out: Callable[..., Tensor] | None = None,
+    closed_form: bool = False,
+    on_nothing: float | None = None,
     iid: Callable[..., float] | None = None,
 ) -> Callable[[Function], Function]:
     """Register the decorated function under its own name and return it unchanged."""
@@ -101,6 +107,8 @@ def metric(
                 bounds=bounds,
                 cite=cite,
                 leave_one_out=leave_one_out,
+                closed_form=closed_form,
+                on_nothing=on_nothing,
                 iid=iid,
                 parameters=settings,
                 needs_real="real" in rows,

@@ -21,7 +21,6 @@ from divbench.errors import InputError
 
 _BLOCK = 1 << 23  # entries of one block of distances: 32 MiB in float32
 _SPARE = 8  # candidates kept beyond the k-th, so that near ties at the k-th are inside
-_GROUPS = 32  # rows are searched in groups of this many; see _smallest
 _REMEMBERED = 16  # results kept for one living matrix
 
 
@@ -118,28 +117,9 @@ def _radii(rows: Tensor, k: int) -> Tensor:
             here = torch.arange(start, min(start + step, len(rows)), device=rows.device)
             block = torch.addmm(norms32, x.rounded[here], x.rounded.T, alpha=-2)
             block[torch.arange(len(here), device=rows.device), here] = torch.inf
-            values, columns = _smallest(block, keep)
+            values, columns = torch.topk(block, keep, largest=False)
             out[here] = _exact_kth(x, here, values.double(), columns, k, slack[here], scale)
     return out
-
-
-def _smallest(block: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The ``count`` smallest entries of each row, ascending, with their columns.
-
-    They lie in the ``count`` groups of columns with the smallest minima, and minima are cheap: a partial sort then
-    sees a few hundred entries of each row instead of all.
-    """
-    rows, width = block.shape
-    size = width // _GROUPS
-    if size < 2 * count:
-        return torch.topk(block, count, largest=False)
-    grouped = block[:, : size * _GROUPS].view(rows, _GROUPS, size)
-    groups = torch.topk(grouped.amin(1), count, largest=False, sorted=False).indices
-    columns = (groups[:, None, :] + size * torch.arange(_GROUPS, device=block.device)[None, :, None]).flatten(1)
-    tail = torch.arange(size * _GROUPS, width, device=block.device).expand(rows, -1)
-    columns = torch.cat([columns, tail], 1)
-    values, places = torch.topk(block.gather(1, columns), count, largest=False)
-    return values, columns.gather(1, places)
 
 
 def _exact_kth(x: _Rows, here: Tensor, values: Tensor, columns: Tensor, k: int, slack: Tensor, scale: float) -> Tensor:
@@ -179,22 +159,23 @@ def _hits(centres: Tensor, squared_radii: Tensor, points: Tensor, closed: bool) 
     low, high = (limit - slack).float(), (limit + slack).float()
     low, high = torch.nextafter(low, low.new_tensor(-torch.inf)), torch.nextafter(high, high.new_tensor(torch.inf))
     norms32 = p.norms.float()
-    per_centre = torch.empty(len(centres), dtype=torch.int64, device=centres.device)
-    per_point, sole = torch.zeros((2, len(points)), dtype=torch.int64, device=centres.device)
+    sizes = (len(centres), len(points), len(points))
+    per_centre, per_point, sole = (torch.zeros(n, dtype=torch.int64, device=centres.device) for n in sizes)
     step = max(1, _BLOCK // len(points))
     with _full_float32():
         for start in range(0, len(centres), step):
             rows = slice(start, start + step)
             block = torch.addmm(norms32, c.rounded[rows], p.rounded.T, alpha=-2)
-            inside = block < low[rows, None]
-            at, column = (inside ^ (block <= high[rows, None])).nonzero(as_tuple=True)
-            if len(at):
-                distance, radius = squared_distances(centres[rows][at], points[column]), squared_radii[rows][at]
-                inside[at, column] = distance <= radius if closed else distance < radius
-            counts = inside.sum(1)
-            per_centre[rows] = counts
-            per_point += inside.sum(0)
-            sole += inside[counts == 1].sum(0)
+            at, column = (block <= high[rows, None]).nonzero(as_tuple=True)
+            inside = block[at, column] < low[rows][at]
+            unsure = (~inside).nonzero()[:, 0]
+            at_unsure, radius = at[unsure] + start, squared_radii[at[unsure] + start]
+            distance = squared_distances(centres[at_unsure], points[column[unsure]])
+            inside[unsure] = distance <= radius if closed else distance < radius
+            at, column = at[inside] + start, column[inside]
+            per_centre += torch.bincount(at, minlength=len(centres))
+            per_point += torch.bincount(column, minlength=len(points))
+            sole += torch.bincount(column[per_centre[at] == 1], minlength=len(points))
     return Hits(per_centre, per_point, sole)
 
 

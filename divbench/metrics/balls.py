@@ -9,7 +9,7 @@ a row with k exact copies has radius 0 and an open ball of radius 0 holds nothin
 from torch import Tensor
 
 from divbench.metrics import metric
-from divbench.metrics._neighbours import Hits, hits, radii
+from divbench.metrics._neighbours import Hits, check_rows, hits, radii
 
 _NAEEM = "Naeem et al. 2020, arXiv:2002.09797"
 _KYNKAANNIEMI = "Kynkaanniemi et al. 2019, arXiv:1904.06991"
@@ -53,6 +53,8 @@ def _coverage_left_out(real: Tensor, fake: Tensor, k: int = 5, closed: bool = Fa
     bounds=(0, 1),
     cite=f"{_NAEEM}, eq. 9",
     leave_one_out=_coverage_left_out,
+    closed_form=True,
+    on_nothing=0.0,
     iid=iid_coverage,
 )
 def coverage(real: Tensor, fake: Tensor, k: int = 5, closed: bool = False) -> float:
@@ -83,7 +85,7 @@ def _density_left_out(real: Tensor, fake: Tensor, k: int = 5, closed: bool = Fal
     return _per_row_left_out(_in_real_balls(real, fake, k, closed).per_point.double() / k)
 
 
-@metric(better=None, cite=f"{_NAEEM}, eq. 8", leave_one_out=_density_left_out, iid=_iid_density)
+@metric(better=None, cite=f"{_NAEEM}, eq. 8", leave_one_out=_density_left_out, closed_form=True, iid=_iid_density)
 def density(real: Tensor, fake: Tensor, k: int = 5, closed: bool = False) -> float:
     """Mean number of real k-NN balls that hold a synthetic row, divided by k: a measure of fidelity.
 
@@ -105,7 +107,13 @@ def _precision_left_out(real: Tensor, fake: Tensor, k: int = 5, closed: bool = F
     return _per_row_left_out(_in_real_balls(real, fake, k, closed).per_point > 0)
 
 
-@metric(better="higher", bounds=(0, 1), cite=f"{_KYNKAANNIEMI}, eq. 1-2", leave_one_out=_precision_left_out)
+@metric(
+    better="higher",
+    bounds=(0, 1),
+    cite=f"{_KYNKAANNIEMI}, eq. 1-2",
+    leave_one_out=_precision_left_out,
+    closed_form=True,
+)
 def precision(real: Tensor, fake: Tensor, k: int = 5, closed: bool = False) -> float:
     """Share of synthetic rows that lie in the k-NN ball of some real row: a measure of fidelity.
 
@@ -121,7 +129,7 @@ def precision(real: Tensor, fake: Tensor, k: int = 5, closed: bool = False) -> f
     return float((_in_real_balls(real, fake, k, closed).per_point > 0).double().mean())
 
 
-@metric(better="higher", bounds=(0, 1), cite=f"{_KYNKAANNIEMI}, eq. 1-2")
+@metric(better="higher", bounds=(0, 1), cite=f"{_KYNKAANNIEMI}, eq. 1-2", on_nothing=0.0)
 def recall(real: Tensor, fake: Tensor, k: int = 5, closed: bool = False) -> float:
     """Share of real rows that lie in the k-NN ball of some synthetic row.
 
@@ -136,6 +144,7 @@ def recall(real: Tensor, fake: Tensor, k: int = 5, closed: bool = False) -> floa
     Returns:
         In [0, 1]; higher is better.
     """
+    check_rows("fake", fake)
     if len(fake) <= k:
         return float("nan")
     return float((hits(fake, radii(fake, k), real, closed).per_point > 0).double().mean())

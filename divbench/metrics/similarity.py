@@ -16,7 +16,13 @@ def _cosine_left_out(fake: Tensor) -> Tensor:
     return (without - (n - 1)) / ((n - 1) * (n - 2))
 
 
-@metric(better="lower", bounds=(-1, 1), cite="DiRe, arXiv:2512.13083, eq. 7", leave_one_out=_cosine_left_out)
+@metric(
+    better="lower",
+    bounds=(-1, 1),
+    cite="DiRe, arXiv:2512.13083, eq. 7",
+    leave_one_out=_cosine_left_out,
+    closed_form=True,
+)
 def cosine(fake: Tensor) -> float:
     """Mean cosine similarity of two different rows; at class scope the intra-class cosine similarity.
 
@@ -43,7 +49,13 @@ def _prototype_left_out(fake: Tensor) -> Tensor:
     return 1 - towards.sum(1) / torch.linalg.vector_norm(prototypes, dim=1) / (n - 1)
 
 
-@metric(better="higher", bounds=(0, 2), cite="DEDA, ICCV 2025, supplement sec. 11", leave_one_out=_prototype_left_out)
+@metric(
+    better="higher",
+    bounds=(0, 2),
+    cite="DEDA, ICCV 2025, supplement sec. 11",
+    leave_one_out=_prototype_left_out,
+    closed_form=True,
+)
 def prototype_distance(fake: Tensor) -> float:
     """Mean of 1 - cos(row, mean row): how far images lie from their class's synthetic prototype.
 
@@ -56,6 +68,6 @@ def prototype_distance(fake: Tensor) -> float:
     Returns:
         In [0, 2]; higher is better.
     """
-    prototype = fake.double().mean(0)
+    rows, prototype = unit_rows(fake), fake.double().mean(0)
     norm = torch.linalg.vector_norm(prototype)
-    return float(1 - (unit_rows(fake) @ prototype).mean() / norm) if norm > 0 else float("nan")
+    return float(1 - (rows @ prototype).mean() / norm) if norm > 0 else float("nan")

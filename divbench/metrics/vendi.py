@@ -100,7 +100,13 @@ def _rke_left_out(fake: Tensor) -> Tensor:
     return (n - 1) ** 2 / (total - 2 * own + 1)
 
 
-@metric(better="higher", bounds=(1, math.inf), cite="Jalali et al. 2023, arXiv:2306.17499", leave_one_out=_rke_left_out)
+@metric(
+    better="higher",
+    bounds=(1, math.inf),
+    cite="Jalali et al. 2023, arXiv:2306.11878",
+    leave_one_out=_rke_left_out,
+    closed_form=True,
+)
 def rke(fake: Tensor) -> float:
     """Renyi kernel entropy score: 1 / ||K / n||_F^2, the Vendi Score of order 2, without an eigensolver.
 
@@ -131,6 +137,7 @@ def _rke_unbiased_left_out(fake: Tensor) -> Tensor:
     bounds=(1, math.inf),
     cite="divbench: (1 - 1/n) / (1/RKE - 1/n), the U-statistic of RKE",
     leave_one_out=_rke_unbiased_left_out,
+    closed_form=True,
 )
 def rke_unbiased(fake: Tensor) -> float:
     """RKE without the diagonal: its inverse is an unbiased estimate of E[cos^2] of two images, whatever n.

@@ -1,0 +1,146 @@
+"""Cautions: what a reader of the numbers has to know before believing them."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from divbench.embedders.embed import Embeddings
+from divbench.metrics._neighbours import hits
+from divbench.results import Caution, Score
+
+NEAR = 3.0
+"""Root mean square difference of two 4x4 RGB thumbnails, in grey levels of 255, up to which images are near copies.
+
+On CIFAR-10 training images a JPEG copy of quality 75 is at 1.2 (median) and at most 2.4 from its original, while 99.9 %
+of the test images have their nearest training image beyond 4.5, and those closer are true near copies.
+"""
+_CROWDED = 2.0  # density above which synthetic rows crowd where real ones are densest
+_MOSTLY, _HARDLY = 0.6, 0.2  # shares of a class's images that sit nearest to another class's mean, and to their own
+
+
+def cautions(sets: Sequence[Embeddings], real: Embeddings, scores: Sequence[Score]) -> Iterator[Caution]:
+    """Everything worth a warning about an entry, most serious first."""
+    for fake in sets:
+        if fake.labelled:
+            yield from _missing_classes(fake)
+            yield from _label_order(fake, real)
+    yield from _sizes(sets)
+    yield from _collapse(scores)
+    for fake in sets:
+        yield from _copies(fake, real)
+        yield from _files(fake)
+    yield from _files(real)
+
+
+def _missing_classes(fake: Embeddings) -> Iterator[Caution]:
+    counts = torch.bincount(fake.labels, minlength=len(fake.classes))
+    missing = [fake.classes[c] for c in (counts == 0).nonzero()[:, 0].tolist()]
+    if missing:
+        yield Caution(
+            "classes-missing",
+            f"{fake.name}: no image of {len(missing)} of {len(fake.classes)} classes ({_some(missing)}); they count as "
+            "uncovered, and metrics that are undefined without images have no value at class scope "
+            "(--common-classes scores the others alone)",
+        )
+
+
+def _label_order(fake: Embeddings, real: Embeddings) -> Iterator[Caution]:
+    """Classes whose images sit at another class's mean: the classic silent error of a wrong class order."""
+    count = len(real.classes)
+    means = torch.stack([real.features[real.labels == c].double().mean(0) for c in range(count)])
+    nearest = torch.cdist(fake.features.double(), means).argmin(1)
+    votes = torch.zeros(count, count, dtype=torch.float64, device=nearest.device)
+    votes.index_put_((fake.labels, nearest), torch.ones_like(nearest, dtype=torch.float64), accumulate=True)
+    shares = (votes / votes.sum(1, keepdim=True).clamp(min=1)).cpu()
+    rows, columns = linear_sum_assignment(shares.numpy(), maximize=True)
+    swapped = [
+        (fake.classes[c], real.classes[d])
+        for c, d in zip(rows.tolist(), columns.tolist(), strict=True)
+        if c != d and shares[c, d] >= _MOSTLY and shares[c, c] <= _HARDLY
+    ]
+    if len(swapped) > 1:
+        yield Caution(
+            "label-order",
+            f"{fake.name}: the images of {len(swapped)} classes look like those of another "
+            f"({_some([f'{a} -> {b}' for a, b in swapped])}); is the class order the real set's?",
+        )
+
+
+def _sizes(sets: Sequence[Embeddings]) -> Iterator[Caution]:
+    totals = sorted({len(s.labels) for s in sets})
+    if len(totals) > 1:
+        yield Caution(
+            "unequal-sets", f"the sets hold {_some([str(t) for t in totals])} images; Vendi and coverage grow with n"
+        )
+    for fake in sets:
+        counts = torch.bincount(fake.labels, minlength=len(fake.classes))
+        if fake.labelled and int(counts.min()) != int(counts.max()) and int(counts.min()) > 0:
+            yield Caution(
+                "uneven-classes",
+                f"{fake.name}: from {int(counts.min())} to {int(counts.max())} images per class; --ipc N takes the "
+                "same number of each",
+            )
+
+
+def _collapse(scores: Sequence[Score]) -> Iterator[Caution]:
+    for score in scores:
+        value, collapse = score.value, score.reference_value("collapse")
+        if score.metric == "coverage" and value is not None and collapse is not None and value <= collapse:
+            yield Caution(
+                "collapse",
+                f"coverage at {score.scope} scope, {value:.4g}, does not beat near-copies of the class mean, "
+                f"{collapse:.4g}: it shows no diversity",
+            )
+        if score.metric == "density" and value is not None and value > _CROWDED:
+            yield Caution(
+                "density",
+                f"density at {score.scope} scope is {value:.3g}, above {_CROWDED:g}: the images crowd where the real "
+                "ones are densest",
+            )
+
+
+def _copies(fake: Embeddings, real: Embeddings) -> Iterator[Caution]:
+    """Images that stand twice in the set, or stand in the real set too; exactly, and up to recompression."""
+    total = len(fake.labels)
+    own, theirs = _keys(fake.hashes), set(_keys(real.hashes))
+    repeated = total - len(set(own))
+    if repeated:
+        yield Caution("duplicates", f"{fake.name}: {repeated} of {total} images repeat an earlier one exactly")
+    near = int((_near(fake.thumbnails, fake.thumbnails) > 1).sum())
+    if near > repeated:
+        yield Caution("near-duplicates", f"{fake.name}: {near} of {total} images look like another one of the set")
+    copied = sum(key in theirs for key in own)
+    if copied:
+        yield Caution("copies", f"{fake.name}: {copied} of {total} images are exact copies of real ones")
+    near = int((_near(fake.thumbnails, real.thumbnails) > 0).sum())
+    if near > copied:
+        yield Caution("near-copies", f"{fake.name}: {near} of {total} images look like a copy of a real one")
+
+
+def _keys(hashes: Tensor) -> list[bytes]:
+    return [row.tobytes() for row in hashes.cpu().numpy()]
+
+
+def _near(thumbnails: Tensor, others: Tensor) -> Tensor:
+    """[n] how many of ``others`` are near each thumbnail, itself counted."""
+    radius = torch.full(
+        (len(thumbnails),), NEAR**2 * thumbnails.shape[1], dtype=torch.float64, device=thumbnails.device
+    )
+    return hits(thumbnails.float(), radius, others.float(), closed=True).per_centre
+
+
+def _files(images: Embeddings) -> Iterator[Caution]:
+    total = len(images.labels)
+    if images.skipped:
+        yield Caution("skipped", f"{images.name}: {len(images.skipped)} unreadable files were left out")
+    lossy = images.remarks.get("jpeg", 0)
+    if lossy:
+        yield Caution(
+            "lossy", f"{images.name}: {lossy} of {total} images are JPEG, which moves features; PNG keeps them"
+        )
+
+
+def _some(names: list[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (f", ... {len(names) - most} more" if len(names) > most else "")

@@ -1,0 +1,1 @@
+"""One module per format; each registers a `divbench.images.reader.Reader`."""

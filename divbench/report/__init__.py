@@ -1,0 +1,1 @@
+"""Tables of results; later figures and pages. No torch in here."""

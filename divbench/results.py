@@ -1,0 +1,225 @@
+"""Result files: what was measured, on what, by which protocol, and how sure it is. No torch in here.
+
+Machines write these files as JSON; `load_result` is strict, so that a file which was edited, cut short or written by
+another version is refused instead of half understood.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from divbench.errors import ResultError
+from divbench.protocol import Protocol, Scope, protocol_digest
+
+SCHEMA = 1
+
+
+class Interval(Struct, frozen=True, forbid_unknown_fields=True):
+    """A confidence interval for the mean of a score's values.
+
+    ``about`` says what varies in it: the images of these sets, or the sets that a method makes from several seeds.
+    """
+
+    low: float
+    high: float
+    level: float
+    procedure: str
+    about: Literal["these sets", "the method"]
+
+
+class Score(Struct, frozen=True, forbid_unknown_fields=True):
+    """One metric at one scope, for every synthetic set (seed) of an entry.
+
+    Attributes:
+        values: one per set; at class scope the mean over classes. None: undefined, or undefined for some class.
+        per_class: one vector over the classes per set at class scope, else empty.
+        n_real: smallest and largest number of real rows in one call of the metric.
+        n_fake: likewise of synthetic rows.
+        reference: yardsticks and controls by name: ``iid``, ``random``, ``kmeans``, ``collapse``; one value per seed.
+    """
+
+    metric: str
+    scope: Scope
+    higher_is_better: bool | None
+    values: tuple[float | None, ...]
+    per_class: tuple[tuple[float | None, ...], ...]
+    n_real: tuple[int, int]
+    n_fake: tuple[int, int]
+    reference: dict[str, tuple[float | None, ...]]
+    interval: Interval | None
+
+    @property
+    def value(self) -> float | None:
+        """Mean over the sets; None where any of them has no value."""
+        return mean(self.values)
+
+    def reference_value(self, name: str) -> float | None:
+        """Mean of a yardstick or control over its seeds; None where it was not computed."""
+        return mean(self.reference.get(name, ()))
+
+
+class Caution(Struct, frozen=True, forbid_unknown_fields=True):
+    """Something that a reader of the numbers has to know; ``code`` is stable, ``text`` is for people."""
+
+    code: str
+    text: str
+
+
+class SetRecord(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which images were scored.
+
+    Attributes:
+        recognised: the format, as the reader found it.
+        digest: of pixels and labels; equal digests are equal sets.
+        count: images used.
+        per_class: images of each class, in the order of the result's classes; empty for an unlabelled set.
+        skipped: files left out because they could not be read.
+        remarks: counts of what was noticed while decoding, such as ``jpeg``.
+        notes: what the reader noticed.
+    """
+
+    name: str
+    recognised: str
+    digest: str
+    count: int
+    per_class: tuple[int, ...]
+    skipped: tuple[str, ...] = ()
+    remarks: dict[str, int] = {}
+    notes: tuple[str, ...] = ()
+
+
+class Environment(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where and how a result was made; nothing here enters a comparison."""
+
+    divbench: str
+    python: str
+    torch: str
+    device: str
+    platform: str
+    date: str
+    seconds: float
+    argv: tuple[str, ...] = ()
+    commit: str | None = None
+    dirty: bool | None = None
+
+
+class Result(Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything measured about one entry: one or several synthetic sets (seeds) against one real set."""
+
+    schema: int
+    name: str
+    protocol: Protocol
+    protocol_digest: str
+    embedder: str
+    classes: tuple[str, ...]
+    real: SetRecord
+    sets: tuple[SetRecord, ...]
+    scores: tuple[Score, ...]
+    cautions: tuple[Caution, ...]
+    environment: Environment
+    recipe: dict[str, Any] | None = None
+
+    def score(self, metric: str, scope: Scope = "class") -> Score:
+        """The score of ``metric`` at ``scope``; raises `ResultError` where the result does not hold it."""
+        for score in self.scores:
+            if (score.metric, score.scope) == (metric, scope):
+                return score
+        held = ", ".join(f"{s.metric}/{s.scope}" for s in self.scores)
+        raise ResultError(f"{self.name}: holds no {metric!r} at {scope} scope; it holds {held}")
+
+    @property
+    def ipc(self) -> tuple[int, int] | None:
+        """Smallest and largest number of images per class over the sets; None for unlabelled sets."""
+        counts = [n for record in self.sets for n in record.per_class]
+        return (min(counts), max(counts)) if counts else None
+
+    def _repr_html_(self) -> str:
+        from divbench.report.tables import render, score_table
+
+        return render(score_table(self), "html")
+
+
+def mean(values: tuple[float | None, ...]) -> float | None:
+    """Mean of the values; None where there are none or any is missing."""
+    present = [v for v in values if v is not None]
+    return sum(present) / len(present) if present and len(present) == len(values) else None
+
+
+def save_result(result: Result, path: str | Path) -> None:
+    """Write ``result`` as JSON, whole or not at all.
+
+    Raises:
+        ResultError: a value is NaN or infinite, or the file cannot be written (an existing file is then unharmed).
+    """
+    data = msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n"
+    if msgspec.json.decode(data, type=Result) != result:
+        raise ResultError(f"{path}: the result holds NaN or infinite values, which no result file may; nothing written")
+    write_whole(Path(path), data)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write ``data`` to a temporary neighbour and rename it, so that ``path`` is never half-written."""
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        raise ResultError(f"{path}: cannot be written ({error.strerror or error}); nothing was changed") from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def load_result(path: str | Path) -> Result:
+    """Read a result file.
+
+    Raises:
+        ResultError: the file is missing, is no result, has unknown or missing keys, another schema number, or a
+            protocol that does not belong to its digest.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ResultError(f"{path}: cannot be read ({error.strerror or error})") from error
+    try:
+        schema = msgspec.json.decode(data, type=_Versioned).schema
+        if schema != SCHEMA:
+            raise ResultError(f"{path}: has schema {schema}, this divbench reads schema {SCHEMA}; score the sets again")
+        result = msgspec.json.decode(data, type=Result)
+    except msgspec.DecodeError as error:
+        raise ResultError(
+            f"{path}: is no divbench result ({error}); make one with 'divbench score ... -o FILE'"
+        ) from error
+    expected = protocol_digest(result.protocol, result.embedder)
+    if result.protocol_digest != expected:
+        raise ResultError(
+            f"{path}: $.protocol_digest is {result.protocol_digest}, but its protocol and embedder have "
+            f"{expected}: the file was edited; score the sets again"
+        )
+    return result
+
+
+class _Versioned(Struct):
+    schema: int
+
+
+def result_schema() -> bytes:
+    """JSON Schema of result files, generated from the records."""
+    return msgspec.json.format(msgspec.json.encode(msgspec.json.schema(Result)), indent=1) + b"\n"

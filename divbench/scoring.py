@@ -1,0 +1,307 @@
+"""score(): the only place where metrics meet classes, controls and seeds.
+
+Embeddings (real, one per synthetic set)
+  -> units: one per class, and one of all rows            [_units]
+  -> per unit and metric: value, values with images left out, yardstick, controls     [_measure]
+  -> per metric and scope: a Score with its interval       [_score]
+  -> Result, with the cautions that a reader needs         [divbench.cautions]
+"""
+
+import hashlib
+import math
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import msgspec
+import torch
+from torch import Tensor
+
+from divbench import __version__
+from divbench.cache import Cache
+from divbench.cautions import cautions
+from divbench.controls import CONTROLS
+from divbench.embedders.embed import Embeddings
+from divbench.errors import InputError
+from divbench.metrics import METRICS, Metric, Parameters
+from divbench.metrics._neighbours import radii, tell_radii
+from divbench.protocol import Protocol, Scope, protocol_digest
+from divbench.provenance import code_version
+from divbench.results import SCHEMA, Environment, Interval, Result, Score, SetRecord, mean
+from divbench.statistics import jackknife_half_width, t_half_width
+
+_LEAVE_ONE_OUT = 200  # sets up to this size are left out row by row, larger ones in groups
+_GROUPS = 20
+_FEWEST = 5  # fewer images (or classes) than this carry no interval: leaving one out of three says too little
+_CACHED_RADII = 8192  # radii of matrices with at least this many rows are worth a file
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """What one call of a metric sees: the rows of one class, or all rows."""
+
+    scope: Scope
+    real: Tensor
+    fakes: list[Tensor]
+    controls: dict[str, list[Tensor]]  # name -> one matrix per seed
+
+
+@dataclass
+class _Cells:
+    """Everything one metric gave at one scope, unit by unit."""
+
+    values: list[list[float | None]] = field(default_factory=list)  # [unit][set]
+    left_out: list[list[list[float]]] = field(default_factory=list)  # [unit][set][image or group]
+    reference: dict[str, list[list[float | None]]] = field(default_factory=dict)  # name -> [unit][seed]
+    n_real: list[int] = field(default_factory=list)
+    n_fake: list[int] = field(default_factory=list)
+
+
+def score(
+    fakes: Embeddings | Sequence[Embeddings],
+    real: Embeddings,
+    protocol: Protocol,
+    *,
+    name: str | None = None,
+    device: str | None = None,
+    cache: Cache | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Result:
+    """Score one entry: one or several synthetic sets (seeds of one method) against real data.
+
+    Args:
+        fakes: embeddings of the synthetic sets, labels over the classes of ``real``.
+        real: embeddings of the real images by the same embedder.
+        protocol: metrics with their settings, scopes, controls.
+        name: of the entry; default: that of the first set.
+        device: where to compute; default: a CUDA device if there is one.
+        cache: keeps k-NN radii of large real sets.
+        progress: called with a few words before each unit (class) is measured.
+
+    Raises:
+        InputError: embedders, widths or classes differ, or a class has too few real images for k.
+        ProtocolError: a metric or setting that does not exist.
+    """
+    started = time.perf_counter()
+    sets = [fakes] if isinstance(fakes, Embeddings) else list(fakes)
+    metrics = {key: _resolve(key, settings) for key, settings in protocol.metrics.items()}
+    protocol = msgspec.structs.replace(protocol, metrics={key: settings for key, (_, settings) in metrics.items()})
+    _check(sets, real)
+    where = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    sets, real = [s.to(where) for s in sets], real.to(where)
+    real = real if protocol.real_per_class is None else _real_subset(real, protocol.real_per_class, protocol.seed)
+    scopes: tuple[Scope, ...] = protocol.scopes if all(s.labelled for s in sets) else ("dataset",)
+    table: dict[tuple[str, Scope], _Cells] = {(key, scope): _Cells() for scope in scopes for key in metrics}
+    for label, unit in _units(sets, real, protocol, scopes):
+        if progress is not None:
+            progress(label)
+        _use_known_radii(unit.real, metrics, cache)
+        for key, (metric, settings) in metrics.items():
+            _measure(metric, settings, unit, table[key, unit.scope])
+    scores = tuple(
+        _score(metrics[key][0], scope, cells, protocol.level) for (key, scope), cells in table.items() if cells.values
+    )
+    return Result(
+        schema=SCHEMA,
+        name=name or sets[0].name,
+        protocol=protocol,
+        protocol_digest=protocol_digest(protocol, real.embedder),
+        embedder=real.embedder,
+        classes=real.classes,
+        real=_record(real),
+        sets=tuple(_record(s) for s in sets),
+        scores=scores,
+        cautions=tuple(cautions(sets, real, scores)),
+        environment=environment(time.perf_counter() - started, real.features.device),
+    )
+
+
+def _resolve(key: str, settings: Parameters) -> tuple[Metric, Parameters]:
+    """The metric and all of its settings, given and default."""
+    metric = METRICS[key]
+    metric.check(settings)
+    return metric, {**metric.parameters, **settings}
+
+
+def _check(sets: list[Embeddings], real: Embeddings) -> None:
+    if not sets:
+        raise InputError("no synthetic set was given")
+    for fake in sets:
+        if fake.embedder != real.embedder:
+            raise InputError(
+                f"{fake.name} was embedded by {fake.embedder}, the real set {real.name} by {real.embedder}; "
+                "embed both with the same embedder"
+            )
+        if fake.features.shape[1] != real.features.shape[1]:
+            raise InputError(
+                f"{fake.name}: embeddings have {fake.features.shape[1]} columns, those of {real.name} "
+                f"{real.features.shape[1]}"
+            )
+        if fake.labelled and fake.classes != real.classes:
+            raise InputError(
+                f"{fake.name}: its classes are not those of {real.name}; map them with divbench.images.match_classes"
+            )
+    if len({fake.labelled for fake in sets}) > 1:
+        raise InputError("some sets have class labels and some have none; score them separately")
+
+
+def _real_subset(real: Embeddings, per_class: int, seed: int) -> Embeddings:
+    order = torch.randperm(len(real.labels), generator=torch.Generator().manual_seed(seed))
+    rows = torch.cat([order[real.labels[order] == c][:per_class] for c in range(len(real.classes))]).sort().values
+    return real.select(rows)
+
+
+def _units(
+    sets: list[Embeddings], real: Embeddings, protocol: Protocol, scopes: tuple[Scope, ...]
+) -> Iterator[tuple[str, _Unit]]:
+    """The classes one by one, then the whole; the whole's controls are those of the classes, put together."""
+    together: dict[str, list[list[Tensor]]] = {}
+    if all(s.labelled for s in sets):
+        for c, class_name in enumerate(real.classes):
+            rows = real.features[real.labels == c]
+            fakes = [s.features[s.labels == c] for s in sets]
+            controls = _controls(rows, len(fakes[0]), protocol, c)
+            for key, seeds in controls.items():
+                together.setdefault(key, []).append(seeds)
+            if "class" in scopes:
+                yield class_name, _Unit("class", rows, fakes, controls)
+        whole = {
+            key: [torch.cat(parts) for parts in zip(*seeds, strict=True)]
+            for key, seeds in together.items()
+            if len(seeds) == len(real.classes)
+        }
+    else:
+        whole = _controls(real.features, len(sets[0].features), protocol, 0)
+    if "dataset" in scopes:
+        yield "all classes", _Unit("dataset", real.features, [s.features for s in sets], whole)
+
+
+def _controls(real: Tensor, n: int, protocol: Protocol, unit: int) -> dict[str, list[Tensor]]:
+    """Controls of ``n`` rows; none where there are not that many real rows to choose from."""
+    if not 1 <= n <= len(real):
+        return {}
+    counts = msgspec.structs.asdict(protocol.controls)
+    return {
+        key: [make(real, n, protocol.seed + 1_000_003 * unit + seed) for seed in range(counts[key])]
+        for key, make in CONTROLS.items()
+        if counts[key]
+    }
+
+
+def _use_known_radii(real: Tensor, metrics: dict[str, tuple[Metric, Parameters]], cache: Cache | None) -> None:
+    """Take the radii of a large real matrix from the cache, or put them there."""
+    if cache is None or len(real) < _CACHED_RADII:
+        return
+    digest = hashlib.sha256(real.cpu().numpy()).hexdigest()
+    for k in sorted({int(p["k"]) for m, p in metrics.values() if m.needs_real and "k" in p}):
+        key = f"{digest}-k{k}"
+        tell_radii(real, k, cache.remember("radii", key, lambda k=k: {"squared": radii(real, k)})["squared"])
+
+
+def _measure(metric: Metric, settings: Parameters, unit: _Unit, cells: _Cells) -> None:
+    def value(rows: Tensor) -> float | None:
+        return _finite(metric(unit.real, rows, **settings)) if len(rows) else metric.on_nothing
+
+    cells.values.append([value(rows) for rows in unit.fakes])
+    cells.left_out.append([_left_out(metric, settings, unit.real, rows) for rows in unit.fakes])
+    reference = {key: [value(rows) for rows in seeds] for key, seeds in unit.controls.items()}
+    if metric.iid is not None and (n := len(unit.fakes[0])):
+        reference["iid"] = [metric.iid(len(unit.real), n, **settings)]
+    for key, values in reference.items():
+        cells.reference.setdefault(key, []).append(values)
+    cells.n_real.append(len(unit.real))
+    cells.n_fake += [len(rows) for rows in unit.fakes]
+
+
+def _left_out(metric: Metric, settings: Parameters, real: Tensor, fake: Tensor) -> list[float]:
+    """Values with each row, or each of `_GROUPS` groups of a large set, left out; empty where that says nothing."""
+    n = len(fake)
+    if n < _FEWEST:
+        return []
+    values = metric.left_out(real, fake, **settings) if n <= _LEAVE_ONE_OUT or metric.closed_form else None
+    if values is None:
+        groups = n if n <= _LEAVE_ONE_OUT else _GROUPS
+        member = torch.arange(n, device=fake.device) % groups
+        values = torch.tensor([metric(real, fake[member != g], **settings) for g in range(groups)])
+    return values.tolist() if bool(torch.isfinite(values).all()) else []
+
+
+def _score(metric: Metric, scope: Scope, cells: _Cells, level: float) -> Score:
+    by_set = list(zip(*cells.values, strict=True))  # [set][unit]
+    values = tuple(mean(vector) for vector in by_set)
+    reference = {
+        key: tuple(mean(seed) for seed in zip(*units, strict=True))
+        for key, units in cells.reference.items()
+        if len(units) == len(cells.values)
+    }
+    better = {"higher": True, "lower": False, None: None}[metric.better]
+    return Score(
+        metric=metric.name,
+        scope=scope,
+        higher_is_better=better,
+        values=values,
+        per_class=tuple(by_set) if scope == "class" else (),
+        n_real=(min(cells.n_real), max(cells.n_real)),
+        n_fake=(min(cells.n_fake), max(cells.n_fake)),
+        reference=reference,
+        interval=_interval(values, by_set, cells, level),
+    )
+
+
+def _interval(
+    values: tuple[float | None, ...], by_set: list[tuple[float | None, ...]], cells: _Cells, level: float
+) -> Interval | None:
+    """Several sets: t over the sets. One: the jackknife over its images; with few images, t over the classes."""
+    present = [v for v in values if v is not None]
+    if len(present) < len(values):
+        return None
+    centre = sum(present) / len(present)
+    if len(values) > 1:
+        half, how = t_half_width(present, level), f"t over {len(values)} sets"
+        return Interval(centre - half, centre + half, level, how, "the method")
+    strata = [unit[0] for unit in cells.left_out]
+    if all(strata):
+        half, how = jackknife_half_width(strata, level), "jackknife over synthetic images"
+    elif len(by_set[0]) >= _FEWEST:
+        half, how = t_half_width([v for v in by_set[0] if v is not None], level), f"t over {len(by_set[0])} classes"
+    else:
+        return None
+    return Interval(centre - half, centre + half, level, how, "these sets")
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _record(images: Embeddings) -> SetRecord:
+    counts = torch.bincount(images.labels, minlength=len(images.classes)).tolist() if images.labelled else []
+    return SetRecord(
+        name=images.name,
+        recognised=images.recognised,
+        digest=images.source,
+        count=len(images.labels),
+        per_class=tuple(counts),
+        skipped=images.skipped,
+        remarks=dict(sorted(images.remarks.items())),
+        notes=images.notes,
+    )
+
+
+def environment(seconds: float, device: torch.device) -> Environment:
+    """What to record of the machine and the code."""
+    commit, dirty = code_version()
+    return Environment(
+        divbench=__version__,
+        python=platform.python_version(),
+        torch=torch.__version__,
+        device=str(device),
+        platform=f"{platform.system()} {platform.machine()}",
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=round(seconds, 3),
+        argv=tuple(sys.argv),
+        commit=commit,
+        dirty=dirty,
+    )

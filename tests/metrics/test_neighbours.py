@@ -1,0 +1,131 @@
+"""Radii and ball membership are those of exact arithmetic, whatever the data do to float32."""
+
+from fractions import Fraction
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from divbench.errors import InputError
+from divbench.metrics import _neighbours
+from divbench.metrics._neighbours import hits, radii, squared_distances, tell_radii
+
+
+def exact_squared(a, b):
+    """Squared distance in rational arithmetic."""
+    return sum((Fraction(float(x)) - Fraction(float(y))) ** 2 for x, y in zip(a.tolist(), b.tolist(), strict=True))
+
+
+def brute(real, fake, k, closed):
+    table = [[exact_squared(x, y) for y in fake] for x in real]
+    limits = [sorted(exact_squared(x, y) for j, y in enumerate(real) if j != i)[k - 1] for i, x in enumerate(real)]
+    inside = [[d <= r if closed else d < r for d in row] for row, r in zip(table, limits, strict=True)]
+    return torch.tensor(inside)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.booleans(), st.sampled_from([1.0, 1e-20, 3e15]), st.sampled_from([0.0, 50.0, 1e4]))
+def test_decisions_are_exact(seed, closed, scale, offset):
+    g = torch.Generator().manual_seed(seed)
+    real = (torch.randint(-3, 4, (14, 3), generator=g).float() + offset) * scale
+    fake = (torch.randint(-3, 4, (9, 3), generator=g).float() + offset) * scale
+    expected = brute(real, fake, 3, closed)
+    found = hits(real, radii(real, 3), fake, closed)
+    assert torch.equal(found.per_centre, expected.sum(1))
+    assert torch.equal(found.per_point, expected.sum(0))
+    assert torch.equal(found.sole, expected[expected.sum(1) == 1].sum(0))
+
+
+def test_near_ties_far_below_float32_resolution_are_decided_exactly():
+    """Rows 100 from the origin whose distances differ in the twelfth digit: float32 products see no difference."""
+    base = torch.full((1, 4), 100.0, dtype=torch.float64)
+    steps = 1 + 1e-9 * torch.arange(40, dtype=torch.float64)
+    real = base + torch.cat([torch.zeros(1), steps])[:, None] * torch.tensor([[1.0, 0, 0, 0]], dtype=torch.float64)
+    assert torch.equal(radii(real, 5)[0], squared_distances(real[:1], real[5:6])[0])
+    limit = radii(real, 5)[:1]
+    points = (
+        base + torch.tensor([[1 + 4e-9], [1 + 3.9e-9], [1 + 4.1e-9]], dtype=torch.float64) * torch.eye(4).double()[:1]
+    )
+    points[0] = real[5]
+    assert hits(real[:1], limit, points).per_point.tolist() == [0, 1, 0]
+    assert hits(real[:1], limit, points, closed=True).per_point.tolist() == [1, 1, 0]
+
+
+def test_more_near_ties_than_candidates():
+    """Forty rows at the same distance up to 1e-12: the k-th is found among all of them."""
+    g = torch.Generator().manual_seed(0)
+    directions = torch.nn.functional.normalize(torch.randn(40, 6, generator=g, dtype=torch.float64))
+    real = torch.cat([torch.zeros(1, 6, dtype=torch.float64), directions * (1 + 1e-12 * torch.arange(40)[:, None])])
+    expected = torch.stack([squared_distances(real[:1], real[i : i + 1])[0] for i in range(1, 41)]).sort().values
+    for k in (1, 5, 17):
+        assert radii(real, k)[0] == expected[k - 1]
+
+
+def test_many_exact_duplicates_have_radius_zero():
+    real = torch.cat([torch.zeros(3000, 8), torch.randn(10, 8, generator=torch.Generator().manual_seed(1))])
+    assert bool((radii(real, 5)[:3000] == 0).all())
+
+
+def test_block_size_changes_nothing(monkeypatch):
+    g = torch.Generator().manual_seed(3)
+    real, fake = torch.randn(200, 16, generator=g), torch.randn(70, 16, generator=g)
+    whole = (radii(real, 5), hits(real, radii(real, 5), fake))
+    monkeypatch.setattr(_neighbours, "_BLOCK", 1000)
+    real, fake = real.clone(), fake.clone()
+    again = (radii(real, 5), hits(real, radii(real, 5), fake))
+    assert torch.equal(whole[0], again[0])
+    assert all(torch.equal(a, b) for a, b in zip(whole[1], again[1], strict=True))
+
+
+def test_distance_is_symmetric_and_independent_of_its_batch():
+    g = torch.Generator().manual_seed(4)
+    a, b = torch.randn(300, 513, generator=g), torch.randn(300, 513, generator=g)
+    together = squared_distances(a, b)
+    assert torch.equal(together, squared_distances(b, a))
+    assert torch.equal(together, torch.cat([squared_distances(x[None], y[None]) for x, y in zip(a, b, strict=True)]))
+
+
+def test_a_changed_matrix_is_measured_again():
+    real = torch.randn(30, 4, generator=torch.Generator().manual_seed(5))
+    before = radii(real, 2).clone()
+    real *= 2
+    assert torch.allclose(radii(real, 2), 4 * before)
+
+
+def test_told_radii_are_used():
+    real = torch.randn(30, 4, generator=torch.Generator().manual_seed(6))
+    tell_radii(real, 2, torch.full((30,), 7.0, dtype=torch.float64))
+    assert bool((radii(real, 2) == 7).all())
+
+
+def test_reduced_float32_precision_of_the_caller_is_not_used_and_is_restored():
+    g = torch.Generator().manual_seed(7)
+    real = torch.randn(100, 64, generator=g)
+    expected = radii(real.clone(), 5)
+    torch.set_float32_matmul_precision("medium")
+    try:
+        assert torch.equal(radii(real, 5), expected)
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
+@pytest.mark.parametrize("k", [0, 10, 11])
+def test_k_out_of_range(k):
+    with pytest.raises(InputError, match=rf"k = {k} neighbours .* there are 10 rows"):
+        radii(torch.randn(10, 3), k)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_not_finite_rows_are_named(bad):
+    rows = torch.zeros(10, 3)
+    rows[4, 1] = bad
+    with pytest.raises(InputError, match="1 rows hold NaN or infinity, the first is row 4"):
+        radii(rows, 2)
+
+
+def test_widths_must_agree():
+    real = torch.randn(10, 3)
+    with pytest.raises(InputError, match="4 columns, the other matrix 3"):
+        hits(real, radii(real, 2), torch.randn(5, 4))
