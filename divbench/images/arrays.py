@@ -73,7 +73,7 @@ def hard_labels(labels: Tensor, count: int, what: str) -> tuple[Tensor, int, tup
 
 
 def in_order(count: int, per_class: int, what: str) -> Tensor:
-    """Labels 0, .., 0, 1, .., 1, ... [count] with ``per_class`` of each; raises `InputError` where it does not divide."""
+    """Labels 0, .., 0, 1, .., 1, ... [count] with ``per_class`` of each; raises `InputError` where that fails."""
     if count % per_class:
         raise InputError(f"{what}: holds {count} images, which cannot be {per_class} of each class")
     return torch.arange(count) // per_class

@@ -52,7 +52,7 @@ def decode_bytes(data: bytes, name: str) -> Picture:
         # An MPO is a camera's JPEG with previews behind it; the first frame is the image.
         if getattr(image, "is_animated", False) and image.format != "MPO":
             raise BadImageError(f"{name}: is animated or has several pages; save the frame that is meant as one image")
-        deep = "16" in str([tile[3] for tile in image.tile])
+        deep = "16" in str([tile[3] for tile in getattr(image, "tile", ())])
         try:
             image.load()
             rotated = image.getexif().get(_ORIENTATION, 1) not in (0, 1)
@@ -103,7 +103,7 @@ def _to_rgb(image: Image.Image, name: str) -> tuple[Tensor, list[str]]:
 
 def _drop_alpha(image: Image.Image, name: str) -> tuple[Tensor, list[str]]:
     whole = image.convert("RGBA")
-    lowest = whole.getextrema()[3][0]  # type: ignore[index]
+    lowest = int(np.asarray(whole)[..., 3].min())
     if lowest != 255:
         raise BadImageError(
             f"{name}: is partly transparent (alpha down to {lowest} of 255); put it on the background that is meant"

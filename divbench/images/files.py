@@ -46,7 +46,11 @@ class Files:
             return fingerprint_files(self.paths)
         whole = fingerprint_files((self.origin,))
         inside = "\0".join(self.name_of(index) for index in range(len(self)))
-        return None if whole is None else hashlib.sha256(f"{whole}\0{inside}".encode("utf-8", "surrogateescape")).hexdigest()
+        return (
+            None
+            if whole is None
+            else hashlib.sha256(f"{whole}\0{inside}".encode("utf-8", "surrogateescape")).hexdigest()
+        )
 
 
 def fingerprint_files(paths: tuple[Path, ...]) -> str | None:

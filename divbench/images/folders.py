@@ -15,7 +15,8 @@ ANNOTATIONS = "val_annotations.txt"
 
 def entries(folder: Path) -> tuple[list[Path], list[Path]]:
     """(files, folders) in ``folder``, sorted by name; hidden ones are left out."""
-    files, folders = [], []
+    files: list[Path] = []
+    folders: list[Path] = []
     try:
         with os.scandir(folder) as found:
             for entry in found:
@@ -85,7 +86,9 @@ def find_root(folder: Path, split: str | None) -> tuple[Path, str, tuple[str, ..
         candidates = [path for path in below if kind_within(path)]
         if len(candidates) != 1:
             names = shorten([path.name for path in candidates])
-            raise InputError(f"{here}: holds {len(candidates)} folders with images ({names}); give the one that is meant")
+            raise InputError(
+                f"{here}: holds {len(candidates)} folders with images ({names}); give the one that is meant"
+            )
         here = candidates[0]
         notes.append(f"entered {here.relative_to(folder)}")
     if kind is None or (wanted is not None and wanted not in (folder.resolve().name, here.name)):

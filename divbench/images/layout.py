@@ -1,5 +1,6 @@
 """Class folders, Tiny-ImageNet's annotated folder and flat folders -> paths, labels and class names."""
 
+import itertools
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,9 @@ class Layout:
 
 def natural(path: Path) -> tuple[tuple[int, int | str], ...]:
     """Sort key under which ``id9`` stands before ``id10``."""
-    return tuple((0, int(part)) if part[0] in "0123456789" else (1, part) for part in re.split(r"([0-9]+)", path.name) if part)
+    return tuple(
+        (0, int(part)) if part[0] in "0123456789" else (1, part) for part in re.split(r"([0-9]+)", path.name) if part
+    )
 
 
 def lay_out(root: Path, kind: str) -> Layout:
@@ -53,8 +56,8 @@ def _classes(root: Path) -> Layout:
     notes = [f"ignored files beside the class folders: {shorten([p.name for p in files])}"] if files else []
     if len(holding) == 1 and any(map(is_image, files)):
         raise InputError(
-            f"{root}: holds both images and one folder of images ({holding[0].name}); keep the ones that are meant in a "
-            "folder of their own"
+            f"{root}: holds both images and one folder of images ({holding[0].name}); keep the ones that are meant "
+            "in a folder of their own"
         )
     chosen, form = _choose(root, holding)
     stray = [path.name for path in folders if path not in chosen]
@@ -87,10 +90,11 @@ def _choose(root: Path, holding: list[Path]) -> tuple[list[Path], str]:
     if digits and len(digits) < len(holding) and not new:
         others = [path.name for path in holding if path not in digits]
         raise InputError(
-            f"{root}: some folders of images are numbered and others not ({shorten(others)}); move away what is no class"
+            f"{root}: some folders of images are numbered and others not ({shorten(others)}); "
+            "move away what is no class"
         )
     numbered = sorted(new or digits, key=lambda path: number_of(path.name) or 0)
-    for one, two in zip(numbered, numbered[1:], strict=False):
+    for one, two in itertools.pairwise(numbered):
         if number_of(one.name) == number_of(two.name):
             raise InputError(f"{root}: {one.name} and {two.name} are both class {number_of(one.name)}")
     return numbered, f"numbered class folders ({numbered[0].name}, ...)"
@@ -149,7 +153,10 @@ def _annotated(root: Path) -> Layout:
     unknown = [path.name for path in paths if path.name not in of_file]
     missing = sorted(set(of_file) - {path.name for path in paths})
     if unknown or missing:
-        raise InputError(f"{root}: images without annotation: {shorten(unknown) or 'none'}; annotated but missing: {shorten(missing)}")
+        raise InputError(
+            f"{root}: images without annotation: {shorten(unknown) or 'none'}; "
+            f"annotated but missing: {shorten(missing) or 'none'}"
+        )
     paths.sort(key=lambda path: (of_file[path.name], natural(path)))
     labels = tuple(of_file[path.name] for path in paths)
     return Layout(tuple(paths), labels, classes, f"images with {ANNOTATIONS}, {len(classes)} classes", ())

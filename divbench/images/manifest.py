@@ -33,7 +33,9 @@ def load_manifest(path: Path) -> Manifest:
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as problem:
         raise InputError(f"{path}: is not a set that divbench wrote: {problem}") from None
     if manifest.schema != SCHEMA:
-        raise InputError(f"{path}: has schema {manifest.schema}, this divbench reads {SCHEMA}; use the version that wrote it")
+        raise InputError(
+            f"{path}: has schema {manifest.schema}, this divbench reads {SCHEMA}; use the version that wrote it"
+        )
     folders = [one.folder for one in manifest.classes]
     if len(set(folders)) < len(folders):
         raise InputError(f"{path}: a folder stands for two classes")

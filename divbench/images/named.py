@@ -10,9 +10,9 @@ import platformdirs
 import torch
 
 from divbench.errors import InputError
+from divbench.images.folders import find_root
 from divbench.images.imageset import ImageSet
 from divbench.images.layout import lay_out
-from divbench.images.folders import find_root
 from divbench.images.reader import ReadOptions
 
 
@@ -45,7 +45,7 @@ def data_dir(options: ReadOptions) -> Path:
 
 
 def read_named(name: str, options: ReadOptions) -> ImageSet:
-    """The data set ``name``; raises `InputError` where a split is unknown, or it is not there and must not be fetched."""
+    """The data set ``name``; raises `InputError` for an unknown split, or where it is not there."""
     known = DATASETS[name]
     split = options.split or known.splits[0]
     if split not in known.splits:
@@ -102,8 +102,8 @@ def _imagenet(split: str, folder: Path, download: bool) -> ImageSet:
     place = folder / "imagenet"
     if not (place / split).is_dir():
         raise InputError(
-            f"imagenet: not found as {place / split}; it cannot be downloaded without an account at image-net.org: put its "
-            "class folders (WordNet ids) there, or link them, or give their folder"
+            f"imagenet: not found as {place / split}; it cannot be downloaded without an account at image-net.org: "
+            "put its class folders (WordNet ids) there, or link them, or give their folder"
         )
     return _class_folders(place, split)
 

@@ -1,18 +1,20 @@
 """Float tensors -> uint8 pixels: undo the stated normalisation, and refuse what cannot be pixels.
 
 Distilled tensors do not say how they were normalised, and two traps are common. Files of the DC family were divided by the
-deviations called ``cifar10-dc`` rather than by the data set's own. And some were ZCA-whitened, which no mean and deviation undoes.
+deviations called ``cifar10-dc`` rather than by the data set's own. And some were ZCA-whitened, which no mean and deviation
+undoes.
 
 Whitening is recognised by what it is for: neighbouring pixels become uncorrelated. `lag1` is the median over images of the
-correlation of horizontally and vertically adjacent pixels about the image's own channel means. Measured on CIFAR-10/100 (32 x 32):
+correlation of adjacent pixels about the image's own channel means. Measured on sets for CIFAR-10 and CIFAR-100 (32 x 32):
 
-    whitened:      KIP 0.33    real images, whitened with eps 0.1 as MTT does 0.37    MTT IPC 1 0.44
-    not whitened:  DM 0.68, 0.69   DC 0.69 .. 0.75   MTT IPC 10 0.77   DSA 0.77 .. 0.79   MTT IPC 1 after the inverse 0.83
-                   real images 0.87   random 0.90   k-means 0.91       Gaussian noise 0.00
+    whitened:      KIP 0.33, real images whitened with eps 0.1 0.37, MTT at IPC 1 0.42
+    not whitened:  DM 0.67 and 0.69, DC 0.69 to 0.75, MTT at IPC 10 0.77, DSA 0.77 to 0.79, random 0.90, k-means 0.91,
+                   MTT at IPC 1 after the inverse transform 0.83, real images 0.87
+    noise:         0.00
 
-The threshold 0.55 stands in the middle of the gap. Scale does not tell them apart: the deviation per channel is 0.97 for whitened MTT
-and 3.9 for KIP, against 1.1 for DC, 1.2 for random and 6.6 for DM. A name does not either: a published MTT IPC-10 set
-called ``zca`` measures 0.80, looks natural, and is not whitened.
+The threshold 0.55 stands in the middle of the gap. Scale does not tell them apart: the deviation is 0.97 for whitened MTT and
+3.9 for KIP, against 1.1 for DC, 1.2 for random and 6.6 for DM. Neither does a name: a published MTT IPC-10 set called ``zca``
+measures 0.80, looks natural, and is not whitened.
 """
 
 import torch
@@ -23,7 +25,7 @@ from divbench.errors import InputError
 
 WHITENED_BELOW = 0.55
 MOST_OUTSIDE = 1 / 3
-"""Published sets, rightly undone, have 0 to 0.15 of their values outside [0, 1]; KIP has 0.43 and DM at IPC 1 has 0.60."""
+"""Published sets, rightly undone, have up to 0.15 of their values outside [0, 1]; KIP has 0.43, DM at IPC 1 0.60."""
 _EXACT = 0.02
 _HALF_STEP = 0.5 / 255
 
@@ -60,12 +62,14 @@ def to_uint8(values: Tensor, what: str, normalized: str | None, as_is: bool) -> 
     pixels = _undo(values, parse_mean_std(normalized))
     notes += _check_exact(values, pixels, what, normalized, as_is)
     notes += _check_range(pixels, what, normalized, as_is)
-    understood_as = "un-normalised as stated" if normalized == "none" else f"normalisation {normalized} undone as stated"
+    understood_as = (
+        "un-normalised as stated" if normalized == "none" else f"normalisation {normalized} undone as stated"
+    )
     return pixels.clamp_(0, 1).mul_(255).round_().to(torch.uint8), understood_as, notes
 
 
 def lag1(values: Tensor) -> float:
-    """Median over images of the correlation of adjacent pixels, for ``values`` [N, C, H, W]; constant images count as 1."""
+    """Median over images of the correlation of adjacent pixels, for [N, C, H, W]; constant images count as 1."""
     centred = values - values.mean((2, 3), keepdim=True)
     power = centred.square().mean((1, 2, 3))
     across = (centred[..., :-1] * centred[..., 1:]).mean((1, 2, 3)) if values.shape[3] > 1 else power
@@ -122,8 +126,8 @@ def _check_whitened(values: Tensor, what: str, as_is: bool) -> tuple[str, ...]:
     if as_is:
         return (f"looks ZCA-whitened or like noise, read as it is: {found}",)
     raise WhitenedError(
-        f"{what}: looks ZCA-whitened, or like noise: {found}. Whitened values are not pixels and cannot be compared with "
-        "real images; give the inverse-transformed set, or as_is to clip these values all the same"
+        f"{what}: looks ZCA-whitened, or like noise: {found}. Whitened values are not pixels and cannot be compared "
+        "with real images; give the inverse-transformed set, or as_is to clip these values all the same"
     )
 
 
@@ -161,7 +165,7 @@ def _check_range(pixels: Tensor, what: str, normalized: str, as_is: bool) -> tup
     found = f"{share:.1%} of values lie outside the pixel range [0, 1], by up to {excess:.2g}"
     if share > MOST_OUTSIDE and not as_is:
         raise InputError(
-            f"{what}: with normalized = {normalized}, {found}. Either it was normalised otherwise, or these are not pixels; "
-            "correct normalized, or give as_is to clip them"
+            f"{what}: with normalized = {normalized}, {found}. Either it was normalised otherwise, or these are not "
+            "pixels; correct normalized, or give as_is to clip them"
         )
     return (f"{found}; clipped",)

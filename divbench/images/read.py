@@ -28,7 +28,7 @@ def read_images(
     Args:
         path: file, folder or archive; or a data set such as ``"cifar10"``, ``"hf:NAME"`` or ``"wds:PATTERN"``.
         split: which part, where there are several.
-        normalized: how float values were normalised: ``cifar10``, ``cifar10-dc``, ``imagenet``, ``none`` or ``m,m,m,s,s,s``.
+        normalized: how float values were normalised: a name such as ``cifar10-dc``, or ``m,m,m,s,s,s``.
         as_is: read values that look ZCA-whitened or lie far outside the pixel range all the same, clipped.
         repeat: which repeat (seed) of a file that holds several.
         per_class: says that an image tensor without labels holds this many images of each class, class after class.

@@ -68,7 +68,9 @@ def find_reader(source: str) -> Reader:
         return found[0][0]
     if found:
         claims = "; ".join(f"{reader.name}: {text}" for reader, text in found)
-        raise InputError(f"{source}: can be read in more than one way ({claims}); keep one of them in a place of its own")
+        raise InputError(
+            f"{source}: can be read in more than one way ({claims}); keep one of them in a place of its own"
+        )
     raise InputError(_unknown(source))
 
 

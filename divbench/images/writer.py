@@ -20,8 +20,8 @@ _LONGEST = 100
 def write_images(images: ImageSet, folder: Path) -> None:
     """Write every image losslessly, in stored order within its class.
 
-    The folder appears complete or not at all: it is written under a temporary name beside its place and renamed. Class names
-    that a file system could refuse are written in a safe form; `set.json` maps them back.
+    The folder appears complete or not at all: it is written under a temporary name beside its place and renamed. Class
+    names that a file system could refuse are written in a safe form; `set.json` maps them back.
 
     Args:
         images: the set; lazy ones are decoded one image at a time.
@@ -39,7 +39,9 @@ def write_images(images: ImageSet, folder: Path) -> None:
         _write(images, partial)
         os.rename(partial, folder)
     except OSError as problem:
-        raise InputError(f"{folder}: cannot be written: {problem.strerror or problem}; nothing was left behind") from problem
+        raise InputError(
+            f"{folder}: cannot be written: {problem.strerror or problem}; nothing was left behind"
+        ) from problem
     finally:
         if partial is not None and partial.exists():
             shutil.rmtree(partial, ignore_errors=True)

@@ -23,5 +23,11 @@ def read(source: str, options: ReadOptions) -> list[ImageSet]:
 
 
 register(
-    Reader("flat-folder", "a flat folder of images without labels (dataset scope only)", recognise, read, frozenset({"split"}))
+    Reader(
+        "flat-folder",
+        "a flat folder of images without labels (dataset scope only)",
+        recognise,
+        read,
+        frozenset({"split"}),
+    )
 )

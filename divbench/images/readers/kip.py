@@ -30,8 +30,8 @@ def read(source: str, options: ReadOptions) -> list[ImageSet]:
         origin = f"labels as stated: {options.per_class} of each class in order"
     else:
         raise InputError(
-            f"{path}: has no {path.name.replace('images', 'labels')} beside it; if the images lie class after class, say how "
-            "many there are of each with per_class"
+            f"{path}: has no {path.name.replace('images', 'labels')} beside it; if the images lie class after class, "
+            "say how many there are of each with per_class"
         )
     name = given.resolve().name if given.is_dir() else path.stem
     found = f"array {path.name}, {origin}"

@@ -32,8 +32,10 @@ def read(source: str, options: ReadOptions) -> list[ImageSet]:
     if parts:
         return [_joined([read_file(part, named) for part in parts])]
     plain = [path for path in found if "_zca_" not in path.name]
-    if len(plain) > 1 or not plain and len(found) > 1:
-        raise InputError(f"{folder}: holds several image tensors ({shorten([p.name for p in found], 10)}); name one of them")
+    if len(plain) > 1 or (not plain and len(found) > 1):
+        raise InputError(
+            f"{folder}: holds several image tensors ({shorten([p.name for p in found], 10)}); name one of them"
+        )
     # A zca twin is another view of the same set: the plain one is read, or refused with a pointer to the twin.
     path = plain[0] if plain else found[0]
     images = read_file(path, named)

@@ -43,12 +43,16 @@ def _load(folder: Path) -> list[Tensor]:
     numbered = {int(match[1]): path for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))}
     if sorted(numbered) != list(range(len(numbered))):
         missing = sorted(set(range(max(numbered) + 1)) - set(numbered))
-        raise InputError(f"{folder}: tensor_{missing[0]}.pt is missing between tensor_0.pt and tensor_{max(numbered)}.pt")
+        raise InputError(
+            f"{folder}: tensor_{missing[0]}.pt is missing between tensor_0.pt and tensor_{max(numbered)}.pt"
+        )
     tensors = [load_torch(numbered[index]) for index in sorted(numbered)]
     for index, tensor in enumerate(tensors):
         if not isinstance(tensor, Tensor) or tensor.ndim != 4 or tensor.shape[1:] != tensors[0].shape[1:]:
             shape = list(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
-            raise InputError(f"{folder}/tensor_{index}.pt: expected images [n, 3, H, W] as in the other files, got {shape}")
+            raise InputError(
+                f"{folder}/tensor_{index}.pt: expected images [n, 3, H, W] as in the other files, got {shape}"
+            )
         if tensor.dtype != tensors[0].dtype:
             raise InputError(f"{folder}/tensor_{index}.pt: is {tensor.dtype}, but tensor_0.pt is {tensors[0].dtype}")
     return [tensor.detach() for tensor in tensors]
@@ -62,7 +66,9 @@ def _is_by_class(rows: list[int], folder: Path, per_class: int | None) -> tuple[
     fits_class, fits_row = per_class == rows[0], per_class == files
     if per_class is not None:
         if fits_class == fits_row:
-            raise InputError(f"{folder}: {files} files of {rows[0]} images: per_class = {per_class} does not tell the layout")
+            raise InputError(
+                f"{folder}: {files} files of {rows[0]} images: per_class = {per_class} does not tell the layout"
+            )
         return fits_class, f"per_class = {per_class} as stated"
     usual_files, usual_rows = files in _USUAL_CLASSES, rows[0] in _USUAL_CLASSES
     if usual_files == usual_rows:

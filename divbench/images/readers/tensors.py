@@ -43,7 +43,7 @@ def read_file(path: Path, options: ReadOptions) -> ImageSet:
         labels, origin = _label_tensor(beside), f"labels from {beside.name}"
     else:
         labels, origin = _stated(path, images, options)
-    notes = ()
+    notes: tuple[str, ...] = ()
     if options.per_class is not None and (inside is not None or beside is not None):
         notes = (f"{origin}: per_class was not used",)
     try:
@@ -77,7 +77,8 @@ def labels_beside(path: Path) -> Path | None:
     found = [path.with_name(name) for name in names if name != path.name and path.with_name(name).is_file()]
     if len(found) > 1:
         raise InputError(
-            f"{path}: several label files stand beside it: {', '.join(one.name for one in found)}; keep the one that is meant"
+            f"{path}: several label files stand beside it: {', '.join(one.name for one in found)}; keep "
+            "the one that is meant"
         )
     return found[0] if found else None
 
@@ -109,8 +110,8 @@ def _stated(path: Path, images: Tensor, options: ReadOptions) -> tuple[Tensor, s
     if options.per_class is None:
         raise InputError(
             f"{path}: {len(images) if images.ndim else 0} images have no labels: none in the file, and no "
-            f"{path.stem.replace('images', 'labels')}{path.suffix} beside it. If the images lie class after class, say how "
-            "many there are of each with per_class"
+            f"{path.stem.replace('images', 'labels')}{path.suffix} beside it. If the images lie class after class, "
+            "say how many there are of each with per_class"
         )
     labels = in_order(len(images), options.per_class, str(path))
     classes = len(images) // options.per_class
@@ -118,5 +119,7 @@ def _stated(path: Path, images: Tensor, options: ReadOptions) -> tuple[Tensor, s
 
 
 register(
-    Reader("tensor-file", "image tensors (.pt, .safetensors), labels inside, beside, or per_class", recognise, read, TAKES)
+    Reader(
+        "tensor-file", "image tensors (.pt, .safetensors), labels inside, beside, or per_class", recognise, read, TAKES
+    )
 )
