@@ -1,0 +1,251 @@
+"""The command line: a few lines for each command, heavy imports inside them, and the only place that prints."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from divbench import __version__
+from divbench.errors import DivbenchError
+
+FORMATS = ("table", "json", "csv", "markdown", "latex", "html")
+
+
+class _Group(click.Group):
+    """Answers what a user can mend with one line and exit status 2, and an interrupt with 130."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        kwargs["standalone_mode"] = False
+        try:
+            return super().main(*args, **kwargs)
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message(), err=True)
+        except click.ClickException as error:
+            path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "divbench"
+            click.echo(f"{path}: {error.format_message()} (see '{path} --help')", err=True)
+        except DivbenchError as error:
+            click.echo(f"divbench: {error}", err=True)
+        except (click.Abort, KeyboardInterrupt):
+            click.echo("divbench: interrupted; nothing was half-written", err=True)
+            sys.exit(130)
+        except BrokenPipeError:  # the reader of our output, such as 'head', has seen enough
+            sys.stderr.close()
+            sys.exit(141)
+        sys.exit(2)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(__version__, prog_name="divbench")
+def main() -> None:
+    """Measure, compare and test the diversity of distilled image data sets."""
+
+
+def _format_option(command: Callable[..., None]) -> Callable[..., None]:
+    return click.option(
+        "--format", "format_", type=click.Choice(FORMATS), default="table", show_default=True, help="How to print it."
+    )(command)
+
+
+_EXISTING = click.Path(path_type=Path)
+
+
+@main.command()
+@click.argument("sets", nargs=-1, required=True, metavar="SET...")
+@click.option("--real", required=True, help="Real data: a folder, file, archive or data set name.")
+@click.option(
+    "--split", default=None, help="Part of the real data, such as train.  [default: train, where there are parts]"
+)
+@click.option(
+    "-p", "--protocol", default="paper-resnet18", show_default=True, help="Protocol, or a .toml file with one."
+)
+@click.option("-e", "--embedder", default=None, help="Embedder.  [default: the protocol's]")
+@click.option("--weights", type=_EXISTING, default=None, help="The embedder's weights.  [default: its public ones]")
+@click.option(
+    "--mean-std",
+    default=None,
+    help="The embedder's normalisation, if its weights do not say: cifar10, imagenet, none or m,m,m,s,s,s.",
+)
+@click.option(
+    "--input-size",
+    type=click.IntRange(1),
+    default=None,
+    help="The embedder's input size in pixels.  [default: its own, else the real images']",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="bfloat16 is faster where the hardware has it, and rounds features.",
+)
+@click.option(
+    "--ipc",
+    type=click.IntRange(1),
+    default=None,
+    help="Take the first N images of each class of the sets.  [default: all]",
+)
+@click.option(
+    "--normalized",
+    default=None,
+    help="How float tensors of the sets were normalised: cifar10, cifar10-dc, cifar100, imagenet, none or m,m,m,s,s,s.",
+)
+@click.option(
+    "--per-class",
+    type=click.IntRange(1),
+    default=None,
+    help="The sets are tensors without labels: N images of each class, class after class.",
+)
+@click.option("--as-is", is_flag=True, help="Read tensors that look ZCA-whitened all the same, clipped.")
+@click.option(
+    "--classes",
+    type=click.Choice(["index", "name", "wnid"]),
+    default=None,
+    help="How the sets name the real classes, if that is not plain.",
+)
+@click.option("--common-classes", is_flag=True, help="Leave out classes that only one side has.")
+@click.option("--skip-bad", is_flag=True, help="Go on without images that cannot be read, and record them.")
+@click.option(
+    "--data-dir",
+    type=_EXISTING,
+    default=None,
+    help="Folder of the named data sets.  [default: $DIVBENCH_DATA, else the user's cache]",
+)
+@click.option("--download", is_flag=True, help="Fetch a named data set that is not there.")
+@click.option("--device", default=None, help="Where to compute.  [default: cuda if there is one, else cpu]")
+@click.option(
+    "--batch-size", type=click.IntRange(1), default=128, show_default=True, help="Images in the network at a time."
+)
+@click.option("--no-cache", is_flag=True, help="Neither use nor keep embeddings and radii of earlier runs.")
+@click.option("--name", default=None, help="What to call the entry.  [default: from the first SET]")
+@click.option("-o", "--output", type=_EXISTING, default=None, help="Write the result here (JSON).")
+@_format_option
+def score(
+    sets: tuple[str, ...], real: str, split: str | None, protocol: str, embedder: str | None, weights: Path | None,
+    mean_std: str | None, input_size: int | None, precision: str, ipc: int | None, normalized: str | None,
+    per_class: int | None, as_is: bool, classes: str | None, common_classes: bool, skip_bad: bool, data_dir: Path | None,
+    download: bool, device: str | None, batch_size: int, no_cache: bool, name: str | None, output: Path | None,
+    format_: str,
+) -> None:  # fmt: skip
+    """Score synthetic sets against real data. Several SETs are several seeds of one entry."""
+    from divbench.cache import Cache
+    from divbench.evaluate import Embedding, evaluate
+    from divbench.images import read_images, read_repeats
+    from divbench.protocol import load_protocol
+    from divbench.report.tables import render, score_table
+    from divbench.results import save_result
+
+    rules = load_protocol(protocol)
+    truth = read_images(real, split=split, data_dir=data_dir, download=download)
+    given = {"normalized": normalized, "as_is": as_is, "per_class": per_class}
+    fakes = [f for s in sets for f in read_repeats(s, data_dir=data_dir, download=download, **given)]
+    for images in (truth, *fakes):
+        _say(f"{images.name}: {images.recognised}", *(f"  note: {note}" for note in images.notes))
+    result = evaluate(
+        fakes,
+        truth,
+        rules,
+        Embedding(embedder, weights, mean_std, input_size, precision, device, batch_size, skip_bad),
+        name=name,
+        ipc=ipc,
+        classes=classes,
+        common_classes=common_classes,
+        cache=None if no_cache else Cache(),
+        progress=_progress,
+    )
+    if output is not None:
+        save_result(result, output)
+    click.echo(render(score_table(result), format_), nl=False)
+
+
+@main.command()
+@click.argument("results", nargs=-1, required=True, type=_EXISTING, metavar="RESULT.json...")
+@click.option(
+    "--scope",
+    type=click.Choice(["class", "dataset"]),
+    default="class",
+    show_default=True,
+    help="Mean over classes of the metric inside each, or all images at once.",
+)
+@click.option(
+    "--differences", is_flag=True, help="Show each entry minus the first, paired over classes, with p-values."
+)
+@click.option(
+    "--mixed", is_flag=True, help="Show results of different protocols or real sets in one table all the same."
+)
+@click.option("-o", "--output", type=_EXISTING, default=None, help="Write the table here.  [default: print it]")
+@_format_option
+def compare(
+    results: tuple[Path, ...], scope: str, differences: bool, mixed: bool, output: Path | None, format_: str
+) -> None:
+    """Put results into one table, with yardsticks and controls."""
+    from divbench.report.tables import compare_table, differences_table, render
+    from divbench.results import load_result, write_whole
+
+    entries = [load_result(path) for path in results]
+    table = differences_table(entries, scope) if differences else compare_table(entries, scope, mixed)  # type: ignore[arg-type]
+    text = render(table, format_)
+    if output is not None:
+        write_whole(output, text.encode())
+    else:
+        click.echo(text, nl=False)
+
+
+@main.command("list")
+@click.argument("what", type=click.Choice(["metrics", "embedders", "protocols", "readers", "datasets"]))
+@_format_option
+def list_(what: str, format_: str) -> None:
+    """List what divbench knows."""
+    from divbench import listing
+    from divbench.report.tables import render
+
+    click.echo(render(getattr(listing, what)(), format_), nl=False)
+
+
+@main.group()
+def cache() -> None:
+    """Embeddings and radii kept from earlier runs."""
+
+
+@cache.command()
+def info() -> None:
+    """Say where the cache is and how much it holds."""
+    from divbench.cache import Cache
+
+    held = Cache().info()
+    click.echo(f"{held.folder}: {held.files} files, {held.bytes / 2**20:.1f} MiB")
+
+
+@cache.command()
+def clear() -> None:
+    """Remove everything that the cache holds."""
+    from divbench.cache import Cache
+
+    removed = Cache().clear()
+    click.echo(f"{removed.folder}: removed {removed.files} files, {removed.bytes / 2**20:.1f} MiB")
+
+
+@main.command()
+@_format_option
+def demo(format_: str) -> None:
+    """Score three sets of digits, offline: random, k-means and collapsed, ten images per class each."""
+    from divbench.demo import demo as run
+    from divbench.report.tables import compare_table, render
+
+    click.echo(render(compare_table(run(_progress)), format_), nl=False)
+
+
+def _say(*lines: str) -> None:
+    for line in lines:
+        click.echo(line, err=True)
+
+
+@contextmanager
+def _progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal's standard error; nothing where that is a file or pipe."""
+    from tqdm import tqdm
+
+    with tqdm(total=total, desc=title, disable=None, leave=False, unit="") as bar:
+        yield lambda n: bar.update(n) and None

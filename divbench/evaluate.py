@@ -1,0 +1,127 @@
+"""From paths to a Result: read, match classes, embed, score. What the command line and the demo share."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from divbench.cache import Cache
+from divbench.embedders import Embedder, load_embedder
+from divbench.embedders.embed import Embeddings, embed
+from divbench.errors import InputError
+from divbench.images import ImageSet, match_classes, take_per_class
+from divbench.protocol import Protocol
+from divbench.results import Result
+from divbench.scoring import score
+
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""What shows progress: a title and a total give a context whose value is called with the number of finished items."""
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Which embedder, and how it is run; None: the protocol's, or the embedder's default.
+
+    Attributes:
+        name: see `divbench.load_embedder`, as for ``weights``, ``mean_std``, ``input_size`` and ``precision``.
+        device, batch_size, skip_bad: see `divbench.embed`.
+    """
+
+    name: str | None = None
+    weights: Path | None = None
+    mean_std: str | None = None
+    input_size: int | None = None
+    precision: str = "float32"
+    device: str | None = None
+    batch_size: int = 128
+    skip_bad: bool = False
+
+
+def no_progress(title: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+    """Show nothing."""
+    return nullcontext(lambda _: None)
+
+
+def evaluate(
+    sets: Sequence[ImageSet],
+    real: ImageSet,
+    protocol: Protocol,
+    embedding: Embedding,
+    *,
+    name: str | None = None,
+    ipc: int | None = None,
+    classes: str | None = None,
+    common_classes: bool = False,
+    cache: Cache | None = None,
+    progress: Progress = no_progress,
+) -> Result:
+    """Score image sets, several seeds of one entry, against real images.
+
+    Args:
+        ipc: take the first ``ipc`` images of each class only.
+        classes: how the sets name the real classes (``index``, ``name``, ``wnid``), where that is not plain.
+        common_classes: leave out classes that only one side has.
+    """
+    fakes, real = _matched(sets, real, classes, common_classes)
+    if ipc is not None:
+        fakes = [take_per_class(fake, ipc) for fake in fakes]
+    embedder = _embedder(protocol, embedding, real)
+    vectors: list[Embeddings] = []
+    for images in (real, *fakes):
+        with progress(f"embed {images.name}", len(images)) as advance:
+            vectors.append(
+                embed(
+                    images,
+                    embedder,
+                    batch_size=embedding.batch_size,
+                    device=embedding.device,
+                    skip_bad=embedding.skip_bad,
+                    cache=cache,
+                    progress=advance,
+                )
+            )
+    units = len(real.classes) * ("class" in protocol.scopes) + ("dataset" in protocol.scopes)
+    protocol = msgspec.structs.replace(protocol, embedder=embedding.name or protocol.embedder)
+    with progress("score", units) as advance:
+        return score(
+            vectors[1:],
+            vectors[0],
+            protocol,
+            name=name,
+            device=embedding.device,
+            cache=cache,
+            progress=lambda _: advance(1),
+        )
+
+
+def _matched(
+    sets: Sequence[ImageSet], real: ImageSet, how: str | None, common: bool
+) -> tuple[list[ImageSet], ImageSet]:
+    """The sets with labels over the classes of the real set, which is restricted to them where only some are common."""
+    if not all(fake.labelled for fake in sets):
+        return list(sets), real
+    matches = [match_classes(fake, real.classes, how=how, common=common) for fake in sets]
+    for match in matches[1:]:
+        if match.classes != matches[0].classes:
+            raise InputError(
+                f"{match.fake.name} and {matches[0].fake.name} have different classes in common with {real.name}; "
+                "score them separately"
+            )
+    return [replace(m.fake, notes=(*m.fake.notes, m.note)) for m in matches], matches[0].restrict(real)
+
+
+def _embedder(protocol: Protocol, embedding: Embedding, real: ImageSet) -> Embedder:
+    """The embedder at a stated size: that of the real images, where the network takes any."""
+    embedder = load_embedder(
+        embedding.name or protocol.embedder,
+        weights=embedding.weights,
+        mean_std=embedding.mean_std,
+        input_size=embedding.input_size,
+        precision=embedding.precision,
+    )
+    if embedder.size is not None:
+        return embedder
+    height, width = real.read(0).pixels.shape[1:]
+    return embedder.at_size(height) if height == width else embedder

@@ -1,0 +1,47 @@
+"""What `divbench list` shows."""
+
+import inspect
+
+from divbench.embedders import EMBEDDERS
+from divbench.images import DATASETS, READERS
+from divbench.metrics import METRICS
+from divbench.protocol import load_protocol, protocol_names
+from divbench.report.tables import Table
+
+
+def _first_line(item: object) -> str:
+    return (inspect.getdoc(item) or "").split("\n")[0]
+
+
+def metrics() -> Table:
+    """Every metric with its direction, settings and source."""
+    better = {"higher": "higher", "lower": "lower", None: "neither"}
+    rows = [
+        [name, better[m.better], ", ".join(f"{k}={v}" for k, v in m.parameters.items()), m.summary, m.cite]
+        for name, m in METRICS.items()
+    ]
+    return Table("metrics", ["metric", "more diverse", "settings", "what it is", "source"], [list(r) for r in rows])
+
+
+def embedders() -> Table:
+    """Every family of embedders."""
+    return Table("embedders", ["embedder", "what it is"], [[name, _first_line(f)] for name, f in EMBEDDERS.items()])
+
+
+def protocols() -> Table:
+    """Every protocol that comes with divbench."""
+    rows = [load_protocol(name) for name in protocol_names()]
+    return Table(
+        "protocols", ["protocol", "embedder", "what it is"], [[p.name, p.embedder, p.description] for p in rows]
+    )
+
+
+def readers() -> Table:
+    """Every format that is read."""
+    return Table("readers", ["reader", "what it reads"], [[name, r.summary] for name, r in READERS.items()])
+
+
+def datasets() -> Table:
+    """Every data set that is known by name."""
+    rows = [[d.name, d.classes, ", ".join(d.splits), d.size] for d in DATASETS.values()]
+    return Table("datasets", ["data set", "classes", "splits", "size"], [list(r) for r in rows])

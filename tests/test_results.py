@@ -1,0 +1,120 @@
+"""Result files: strict, atomic, and described by the schema that is checked in."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import divbench
+from divbench.errors import ResultError
+from divbench.results import load_result, result_schema, save_result
+from tests.records import make_result, make_score
+
+SCHEMA_FILE = Path(divbench.__file__).parent / "result.schema.json"
+
+
+def test_round_trip_and_same_bytes(tmp_path):
+    result = make_result()
+    save_result(result, tmp_path / "a.json")
+    assert load_result(tmp_path / "a.json") == result
+    save_result(load_result(tmp_path / "a.json"), tmp_path / "b.json")
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+
+
+def test_the_schema_beside_the_records_is_theirs():
+    assert SCHEMA_FILE.read_bytes() == result_schema(), "write divbench.results.result_schema() to result.schema.json"
+
+
+def edited(tmp_path, edit):
+    save_result(make_result(), tmp_path / "r.json")
+    data = json.loads((tmp_path / "r.json").read_text())
+    edit(data)
+    (tmp_path / "r.json").write_text(json.dumps(data))
+    return tmp_path / "r.json"
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda d: d.update(extra=1), "unknown field `extra`"),
+        (lambda d: d["scores"][0].pop("values"), r"missing required field `values` - at `\$\.scores\[0\]`"),
+        (lambda d: d["scores"][0].update(scope="klass"), r"Invalid enum value 'klass' - at `\$\.scores\[0\]\.scope`"),
+        (lambda d: d["scores"][0].update(values=["0.5"]), r"got `str` - at `\$\.scores\[0\]\.values\[0\]`"),
+        (lambda d: d.update(schema=99), "has schema 99, this divbench reads schema 1; score the sets again"),
+        (lambda d: d["protocol"]["metrics"]["coverage"].update(k=10), r"\$\.protocol_digest .* the file was edited"),
+        (lambda d: d["protocol"].update(metrics={}), "at least one metric"),
+    ],
+)
+def test_edited_files_are_refused(tmp_path, edit, message):
+    path = edited(tmp_path, edit)
+    with pytest.raises(ResultError, match=message) as error:
+        load_result(path)
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 1, "name": NaN}', "not json", '{"name": "x"}'])
+def test_what_is_no_result_is_refused(tmp_path, text):
+    (tmp_path / "r.json").write_text(text)
+    with pytest.raises(ResultError, match="is no divbench result"):
+        load_result(tmp_path / "r.json")
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(ResultError, match="cannot be read"):
+        load_result(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_values_that_json_cannot_hold_are_never_written(tmp_path, bad):
+    result = msgspec.structs.replace(make_result(), scores=(make_score(reference={"iid": (bad,)}),))
+    with pytest.raises(ResultError, match="NaN or infinite"):
+        save_result(result, tmp_path / "r.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failing_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "r.json"
+    save_result(make_result(), path)
+    before = path.read_bytes()
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("divbench.results.os.fsync", full)
+    with pytest.raises(ResultError, match="No space left on device"):
+        save_result(make_result(name="other"), path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["r.json"]
+
+
+def test_an_interrupt_in_the_middle_of_a_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "r.json"
+    save_result(make_result(), path)
+    before = path.read_bytes()
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("divbench.results.os.fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        save_result(make_result(name="other"), path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["r.json"]
+
+
+def test_unwritable_folder(tmp_path):
+    with pytest.raises(ResultError, match=r"none/r\.json: cannot be written"):
+        save_result(make_result(), tmp_path / "none" / "r.json")
+
+
+def test_score_look_up():
+    result = make_result()
+    assert result.score("coverage").value == pytest.approx(0.3)
+    with pytest.raises(ResultError, match="holds no 'vendi' at dataset scope; it holds coverage/class"):
+        result.score("vendi", "dataset")
+
+
+def test_a_mean_is_never_taken_over_missing_parts():
+    assert make_score(values=(0.2, None)).value is None
+    assert make_score(values=()).value is None
