@@ -1,5 +1,6 @@
 """Map the classes of a synthetic set onto the real set's, by name, index or WordNet id, and never in silence."""
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -148,14 +149,18 @@ def _spellings(name: str) -> set[str]:
 
 
 def _by_keys(fake: ImageSet, used: dict[str, set[str]], real: dict[str, set[str]]) -> Mapping:
-    order = {name: label for label, name in enumerate(real)}
+    names = list(real)
+    with_key: dict[str, set[int]] = defaultdict(set)
+    for label, keys in enumerate(real.values()):
+        for key in keys:
+            with_key[key].add(label)
     mapping: Mapping = {}
     for name, keys in used.items():
-        found = [one for one, theirs in real.items() if keys & theirs]
+        found = set().union(*(with_key.get(key, set()) for key in keys))
         if len(found) > 1:
-            raise InputError(f"{fake.name}: class {name!r} could be {' or '.join(found)}; rename it")
+            raise InputError(f"{fake.name}: class {name!r} could be {' or '.join(names[i] for i in found)}; rename it")
         if found:
-            mapping[name] = order[found[0]]
+            mapping[name] = found.pop()
     return mapping
 
 
@@ -169,9 +174,11 @@ def _matched(
     if not mapping or (lacking and not common):
         raise InputError(
             f"{fake.name}: matched by {how}, {len(lacking)} of its {len(used)} classes are not in the real set: "
-            f"{shorten(lacking)}; the real set has {shorten(real)}. To score only the classes that both have, say common (--common-classes)"
+            f"{shorten(lacking)}; the real set has {shorten(real)}. "
+            f"To score only the classes that both have, say common (--common-classes)"
         )
-    doubled = [name for name in mapping if list(mapping.values()).count(mapping[name]) > 1]
+    times = Counter(mapping.values())
+    doubled = [name for name, label in mapping.items() if times[label] > 1]
     if doubled:
         raise InputError(
             f"{fake.name}: classes {shorten(doubled)} are all {real[mapping[doubled[0]]]!r}; merge or rename them"

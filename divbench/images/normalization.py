@@ -1,20 +1,20 @@
 """Float tensors -> uint8 pixels: undo the stated normalisation, and refuse what cannot be pixels.
 
-Distilled tensors do not say how they were normalised, and two traps are common. Files of the DC family were divided by the
-deviations called ``cifar10-dc`` rather than by the data set's own. And some were ZCA-whitened, which no mean and deviation
-undoes.
+Distilled tensors do not say how they were normalised, and two traps are common. Files of the DC family were divided by
+the deviations called ``cifar10-dc`` rather than by the data set's own. And some were ZCA-whitened, which no mean and
+deviation undoes.
 
-Whitening is recognised by what it is for: neighbouring pixels become uncorrelated. `lag1` is the median over images of the
-correlation of adjacent pixels about the image's own channel means. Measured on sets for CIFAR-10 and CIFAR-100 (32 x 32):
+Whitening is recognised by what it is for: neighbouring pixels become uncorrelated. `lag1` is the median over images of
+the correlation of adjacent pixels about the image's own channel means. Measured on sets for CIFAR-10 and CIFAR-100:
 
     whitened:      KIP 0.33, real images whitened with eps 0.1 0.37, MTT at IPC 1 0.42
     not whitened:  DM 0.67 and 0.69, DC 0.69 to 0.75, MTT at IPC 10 0.77, DSA 0.77 to 0.79, random 0.90, k-means 0.91,
                    MTT at IPC 1 after the inverse transform 0.83, real images 0.87
     noise:         0.00
 
-The threshold 0.55 stands in the middle of the gap. Scale does not tell them apart: the deviation is 0.97 for whitened MTT and
-3.9 for KIP, against 1.1 for DC, 1.2 for random and 6.6 for DM. Neither does a name: a published MTT IPC-10 set called ``zca``
-measures 0.80, looks natural, and is not whitened.
+The threshold 0.55 stands in the middle of the gap. Scale does not tell them apart: the deviation is 0.97 for whitened
+MTT and 3.9 for KIP, against 1.1 for DC, 1.2 for random and 6.6 for DM. Neither does a name: a published MTT IPC-10 set
+called ``zca`` measures 0.80, looks natural, and is not whitened.
 """
 
 import torch

@@ -39,8 +39,8 @@ def unpack(archive: Path, folder: Path) -> None:
     """Unpack the regular files of ``archive`` into ``folder``; hidden and macOS resource files are left out.
 
     Raises:
-        InputError: the archive is damaged, too large when unpacked, or a member is absolute, climbs out with ``..``, is a
-            link or a device, or comes twice.
+        InputError: the archive is damaged or too large when unpacked; a member is absolute, climbs out with ``..``,
+            is a link or a device, or comes twice.
     """
     allowed = max(ALWAYS_ALLOWED, MAX_RATIO * archive.stat().st_size)
     allowed = min(allowed, shutil.disk_usage(folder).free * 9 // 10)
@@ -70,8 +70,8 @@ def _extract(archive: Path, members: Iterator[tuple[str, IO[bytes]]], folder: Pa
                 written += len(chunk)
                 if written > allowed:
                     raise InputError(
-                        f"{archive}: unpacks to more than {allowed} bytes ({MAX_RATIO} times its size, or what the disk "
-                        "has free); if it is genuine, unpack it yourself and give the folder"
+                        f"{archive}: unpacks to more than {allowed} bytes ({MAX_RATIO} times its size, or what the "
+                        "disk has free); if it is genuine, unpack it yourself and give the folder"
                     )
                 out.write(chunk)
 

@@ -56,7 +56,7 @@ def safe_names(classes: tuple[str, ...]) -> tuple[str, ...]:
         if not safe or safe.startswith(".") or safe.endswith(".") or len(safe) > _LONGEST:
             safe = f"class{index}"
         if safe.split(".")[0].casefold() in _RESERVED or safe.casefold() in taken:
-            safe = f"{safe}.{index}"
+            safe = f"class{index}_{safe}"
         while safe.casefold() in taken:
             safe += "_"
         taken.add(safe.casefold())

@@ -31,7 +31,7 @@ def read_folder(folder: Path, options: ReadOptions) -> ImageSet:
 register(
     Reader(
         "class-folders",
-        "one folder per class: SRe2L new000/class000_id000.jpg, RDED 00000/, ImageFolder, Tiny-ImageNet; train/, val/ by split",
+        "one folder per class: SRe2L new000/class000_id000.jpg, RDED 00000/, ImageFolder, Tiny-ImageNet",
         recognise,
         read,
         frozenset({"split"}),
