@@ -1,0 +1,6 @@
+"""Embedders: networks that turn images into features, by name; one module for each family."""
+
+from divbench.embedders._record import Embedder, Geometry
+from divbench.embedders._registry import EMBEDDERS, Request, family, load_embedder
+
+__all__ = ["EMBEDDERS", "Embedder", "Geometry", "Request", "family", "load_embedder"]

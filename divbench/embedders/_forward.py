@@ -1,0 +1,64 @@
+"""The network's side of embedding: batches of pixels in, rows of features out."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from divbench import parallel
+from divbench.embedders._record import Embedder
+
+_CPU_PASS = 32
+
+
+class Forward:
+    """A loaded embedder on its device; every pass has the same number of images, whatever the set.
+
+    So the features of an image depend neither on the images around it nor, on the CPU, on ``batch_size``: there each
+    pass takes 32 images, because another number can change the last bit of a convolution. On a GPU a pass takes
+    ``batch_size`` images.
+    """
+
+    def __init__(self, embedder: Embedder, batch_size: int, device: str | None) -> None:
+        self.device = choose_device(device)
+        self.each = _CPU_PASS if self.device.type == "cpu" else batch_size
+        self.bfloat16 = embedder.precision == "bfloat16"
+        self.network = embedder.load().to(self.device).to(memory_format=torch.channels_last)
+        mean, std = (torch.tensor(numbers).view(1, -1, 1, 1) for numbers in embedder.mean_std)
+        self.mean, self.std = mean.to(self.device), std.to(self.device)
+
+    def __call__(self, pixels: list[Tensor]) -> Tensor:
+        """Features [B, D] float32, still on the device, of B uint8 images [3, S, S] of one size."""
+        missing = -len(pixels) % self.each
+        batch = torch.stack(pixels + [pixels[0]] * missing)
+        if self.device.type == "cuda":
+            batch = batch.pin_memory()
+        batch = batch.to(self.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode(), _reproducible(), torch.autocast(self.device.type, torch.bfloat16, self.bfloat16):
+            passes = [self.network(self._normalised(part)).flatten(1).float() for part in batch.split(self.each)]
+            return torch.cat(passes)[: len(pixels)]
+
+    def _normalised(self, pixels: Tensor) -> Tensor:
+        return pixels.float().div_(255).sub_(self.mean).div_(self.std)
+
+
+def choose_device(name: str | None) -> torch.device:
+    """The named device; by default this process's GPU where there is one, else the CPU."""
+    if name is not None:
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda", parallel.local_rank() % torch.cuda.device_count())
+    return torch.device("cpu")
+
+
+@contextmanager
+def _reproducible() -> Iterator[None]:
+    """Full float32 precision and deterministic algorithms, whatever the rest of the program has set."""
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(precision)

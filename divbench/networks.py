@@ -1,0 +1,231 @@
+"""Networks, weights read without executing anything, and the layer whose input is the embedding."""
+
+import argparse
+import pickle
+import re
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import safetensors
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from divbench.errors import WeightsError
+
+_SUFFIXES = (".safetensors", ".pt", ".pth", ".th", ".bin", ".ckpt")
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network")
+_PREFIXES = ("module.", "model.", "_orig_mod.")
+_SHOWN = 4
+
+Built = TypeVar("Built")
+
+
+class StateDict(NamedTuple):
+    """Parameters and buffers by name, and whatever else the file said (``"mean"``, ``"arch"``, ``"acc"``, ...)."""
+
+    state: dict[str, Tensor]
+    metadata: dict[str, Any]
+
+
+def resnet18(classes: int = 1000, *, small_stem: bool = False) -> nn.Module:
+    """ResNet-18 with torchvision's layer names, randomly initialised; the global random state is left as it was.
+
+    Args:
+        classes: outputs of ``fc``.
+        small_stem: for images of about 32 pixels: ``conv1`` is 3x3 with stride 1 and there is no max pooling.
+    """
+    from torchvision.models import resnet18 as torchvision_resnet18
+
+    with torch.random.fork_rng(devices=[]):
+        network: nn.Module = torchvision_resnet18(num_classes=classes)
+        if small_stem:
+            network.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=1, bias=False)
+            network.maxpool = nn.Identity()
+    return network
+
+
+def build_weightless(build: Callable[[], Built]) -> Built:
+    """What ``build`` makes, on the meta device, where tensors have shapes but no values and take no time.
+
+    Networks whose construction computes with the values of tensors are built for real.
+    """
+    try:
+        with torch.device("meta"):
+            return build()
+    except RuntimeError:
+        return build()
+
+
+def cut_classifier(network: nn.Module, size: int) -> str:
+    """Replace the last linear or convolutional layer that runs by the identity, so that the network gives its input.
+
+    Args:
+        network: a classifier of [B, 3, size, size] images; changed in place. It is traced once on the meta device.
+        size: side of the images in pixels.
+
+    Returns:
+        The name of the layer that was replaced.
+
+    Raises:
+        WeightsError: no such layer runs.
+    """
+    ran: list[str] = []
+    layers = [(name, layer) for name, layer in network.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+    hooks = [layer.register_forward_hook(lambda *_, name=name: ran.append(name)) for name, layer in layers]
+    weightless = {name: value.to("meta") for name, value in network.state_dict(keep_vars=True).items()}
+    training = network.training
+    with torch.no_grad():
+        functional_call(network.eval(), weightless, torch.empty(1, 3, size, size, device="meta"))
+    network.train(training)
+    for hook in hooks:
+        hook.remove()
+    if not ran:
+        raise WeightsError(f"{type(network).__name__}: runs no linear or convolutional layer, so it has no classifier")
+    parent, _, child = ran[-1].rpartition(".")
+    setattr(network.get_submodule(parent), child, nn.Identity())
+    return ran[-1]
+
+
+def read_state_dict(path: Path) -> StateDict:
+    """Read weights from a .safetensors file or a torch checkpoint; no code in the file is executed.
+
+    Checkpoints may hold the state dict under ``state_dict``, ``model`` or ``net``; the prefixes that DataParallel,
+    Lightning and torch.compile add are removed.
+
+    Raises:
+        WeightsError: the file is missing, damaged, of another kind, or would execute code.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file; expected network weights ({', '.join(_SUFFIXES)})")
+    if path.suffix not in _SUFFIXES:
+        raise WeightsError(f"{path}: expected network weights ({', '.join(_SUFFIXES)}), got {path.suffix!r}")
+    found = _read_safetensors(path) if path.suffix == ".safetensors" else _unwrap(path, _read_checkpoint(path))
+    state = found.state
+    while prefix := next((p for p in _PREFIXES if all(key.startswith(p) for key in state)), None):
+        state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return StateDict(state, found.metadata)
+
+
+def _read_safetensors(path: Path) -> StateDict:
+    try:
+        with safetensors.safe_open(path, framework="pt", device="cpu") as file:
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            metadata = dict(file.metadata() or {})
+    except (safetensors.SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: not a readable safetensors file ({error}); fetch or save it again") from error
+    if not state:
+        raise WeightsError(f"{path}: holds no tensors")
+    return StateDict(state, metadata)
+
+
+def _read_checkpoint(path: Path) -> object:
+    # Training scripts leave these beside the weights; rebuilding them runs no code of the file's choice.
+    scalar: Any = np.float64(0).__reduce__()[0]
+    kinds = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32, np.bool_)]
+    names = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
+    harmless: list[Any] = [argparse.Namespace, np.dtype, *kinds, *((scalar, name) for name in names)]
+    try:
+        with torch.serialization.safe_globals(harmless), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an unusual pickle protocol: what cannot be read is an error below
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        asked = re.search(r"GLOBAL ([\w.]+)", str(error))
+        what = f"asks for {asked[1]}" if asked else "holds more than tensors"
+        raise WeightsError(
+            f"{path}: {what}, and loading that could execute code, so it was refused; save the state dict alone "
+            f"(torch.save(network.state_dict(), ...) or safetensors) with the program that wrote the file"
+        ) from error
+    except Exception as error:  # a damaged file fails wherever torch.load stumbles
+        raise WeightsError(
+            f"{path}: not a readable torch checkpoint ({error!s:.200}); fetch or save it again"
+        ) from error
+
+
+def _unwrap(path: Path, loaded: object) -> StateDict:
+    metadata: dict[str, Any] = {}
+    while isinstance(loaded, Mapping):
+        inner = next((loaded[key] for key in _WRAPPERS if isinstance(loaded.get(key), Mapping)), None)
+        travelling = ("mean", "std")
+        metadata |= {
+            str(key): value
+            for key, value in loaded.items()
+            if key in travelling or not isinstance(value, Tensor | Mapping)
+        }
+        if inner is None:
+            state = {str(k): v for k, v in loaded.items() if isinstance(v, Tensor) and k not in travelling}
+            if state:
+                return StateDict(state, metadata)
+            break
+        loaded = inner
+    raise WeightsError(
+        f"{path}: holds no state dict; expected tensors by name, bare or under one of {', '.join(_WRAPPERS)}"
+    )
+
+
+def load_state(network: nn.Module, state: Mapping[str, Tensor], source: str, *, without: str | None = None) -> None:
+    """Load every parameter and buffer, as float32; nothing may be missing, left over or of another shape.
+
+    Args:
+        network: changed in place; may live on the meta device, and then the weights are only checked.
+        state: tensors by name; counters of batches seen by BatchNorm may be missing.
+        source: what to call the weights and the network in the message.
+        without: name of a layer that was cut off, whose weights are ignored.
+
+    Raises:
+        WeightsError: the weights do not fit.
+    """
+    mine = network.state_dict()
+    given = {key: value for key, value in state.items() if without is None or not key.startswith(f"{without}.")}
+    reshaped = {key for key in given if key in mine and mine[key].shape != given[key].shape}
+    meta = any(value.is_meta for value in mine.values())
+    fitting = {key: _plain(value, meta) for key, value in given.items() if key not in reshaped}
+    result = network.load_state_dict(fitting, strict=False)
+    missing = [k for k in result.missing_keys if k not in reshaped and not k.endswith("num_batches_tracked")]
+    complaints = [
+        _some("missing", missing),
+        _some("unexpected", result.unexpected_keys),
+        _some("of another shape", [_shapes(k, given[k], mine[k]) for k in given if k in reshaped]),
+    ]
+    if any(complaints):
+        raise WeightsError(
+            f"{source}: the weights do not fit; {'; '.join(filter(None, complaints))}. {describe(state)}"
+        )
+
+
+def _plain(value: Tensor, meta: bool) -> Tensor:
+    value = value.float() if value.is_floating_point() else value
+    return value.to("meta") if meta else value
+
+
+def _shapes(key: str, given: Tensor, mine: Tensor) -> str:
+    return f"{key} (file {list(given.shape)}, network {list(mine.shape)})"
+
+
+def _some(what: str, keys: list[str]) -> str:
+    more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
+    return f"{what}: {', '.join(keys[:_SHOWN])}{more}" if keys else ""
+
+
+def describe(state: Mapping[str, Tensor]) -> str:
+    """One sentence that says what network the weights look like."""
+    count = sum(value.numel() for value in state.values())
+    blocks = sorted({m[1] for key in state if (m := re.match(r"(layer\d+\.\d+)\.conv", key))})
+    if blocks and "conv1.weight" in state:
+        stages = [sum(b.startswith(f"{s}.") for b in blocks) for s in sorted({b.split(".")[0] for b in blocks})]
+        deep = 3 if f"{blocks[0]}.conv3.weight" in state else 2
+        stem = state["conv1.weight"].shape
+        guess = (
+            f"a ResNet-{sum(stages) * deep + 2} with {'+'.join(map(str, stages))} blocks and a first convolution of "
+            f"{stem[0]} channels, {'x'.join(map(str, stem[2:]))}"
+        )
+    elif any(key.startswith("visual.") for key in state):
+        guess = "a CLIP model"
+    elif any(re.search(r"\.(attn|self_attention|attention)\.", key) for key in state):
+        guess = "a transformer"
+    else:
+        guess = f"a network whose tensors begin with {', '.join(list(state)[:_SHOWN])}"
+    return f"The file looks like {guess} ({count:,} numbers in {len(state)} tensors)"
