@@ -27,7 +27,7 @@ def cautions(sets: Sequence[Embeddings], real: Embeddings, scores: Sequence[Scor
             yield from _missing_classes(fake)
             yield from _label_order(fake, real)
     yield from _sizes(sets)
-    yield from _collapse(scores)
+    yield from _crowding(scores)
     for fake in sets:
         yield from _copies(fake, real)
         yield from _files(fake)
@@ -84,16 +84,22 @@ def _sizes(sets: Sequence[Embeddings]) -> Iterator[Caution]:
             )
 
 
-def _collapse(scores: Sequence[Score]) -> Iterator[Caution]:
+def _crowding(scores: Sequence[Score]) -> Iterator[Caution]:
+    """Coverage that near-copies of the mean reach too, and density that shows the same crowding; one scope suffices."""
+    said = set()
     for score in scores:
         value, collapse = score.value, score.reference_value("collapse")
-        if score.metric == "coverage" and value is not None and collapse is not None and value <= collapse:
+        if value is None or score.metric in said:
+            continue
+        if score.metric == "coverage" and collapse is not None and value <= collapse:
+            said.add(score.metric)
             yield Caution(
                 "collapse",
                 f"coverage at {score.scope} scope, {value:.4g}, does not beat near-copies of the class mean, "
                 f"{collapse:.4g}: it shows no diversity",
             )
-        if score.metric == "density" and value is not None and value > _CROWDED:
+        if score.metric == "density" and value > _CROWDED:
+            said.add(score.metric)
             yield Caution(
                 "density",
                 f"density at {score.scope} scope is {value:.3g}, above {_CROWDED:g}: the images crowd where the real "

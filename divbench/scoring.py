@@ -98,9 +98,12 @@ def score(
     for label, unit in _units(sets, real, protocol, scopes):
         if progress is not None:
             progress(label)
-        _use_known_radii(unit.real, metrics, cache)
-        for key, (metric, settings) in metrics.items():
-            _measure(metric, settings, unit, table[key, unit.scope])
+        try:
+            _use_known_radii(unit.real, metrics, cache)
+            for key, (metric, settings) in metrics.items():
+                _measure(metric, settings, unit, table[key, unit.scope])
+        except InputError as error:
+            raise InputError(f"{label}: {error}") from error
     scores = tuple(
         _score(metrics[key][0], scope, cells, protocol.level) for (key, scope), cells in table.items() if cells.values
     )
@@ -167,7 +170,7 @@ def _units(
             for key, seeds in controls.items():
                 together.setdefault(key, []).append(seeds)
             if "class" in scopes:
-                yield class_name, _Unit("class", rows, fakes, controls)
+                yield f"class {class_name}", _Unit("class", rows, fakes, controls)
         whole = {
             key: [torch.cat(parts) for parts in zip(*seeds, strict=True)]
             for key, seeds in together.items()
@@ -296,7 +299,7 @@ def environment(seconds: float, device: torch.device) -> Environment:
     return Environment(
         divbench=__version__,
         python=platform.python_version(),
-        torch=torch.__version__,
+        torch=str(torch.__version__),
         device=str(device),
         platform=f"{platform.system()} {platform.machine()}",
         date=datetime.now(UTC).isoformat(timespec="seconds"),

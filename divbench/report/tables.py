@@ -6,6 +6,7 @@ digit. A missing value stays missing.
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -153,7 +154,7 @@ def render(table: Table, format: str = "table") -> str:
         return out.getvalue()
     body = tabulate(
         [[_text(cell) for cell in row] for row in table.rows],
-        headers=table.columns,
+        headers=[c.replace("_", "\n") for c in table.columns] if format == "table" else table.columns,
         tablefmt=_TABULATE[format],
         disable_numparse=True,
         colalign=["left"] * _texts(table) + ["right"] * (len(table.columns) - _texts(table)) if table.rows else None,
@@ -256,11 +257,14 @@ def _span(ipc: tuple[int, int] | None) -> str | int | None:
 
 
 def _text(cell: Cell) -> str:
+    """Four significant digits; a measured value to the two that its interval leaves it."""
     if cell is None:
         return "–"
     if isinstance(cell, Measured):
+        half = (cell.high - cell.low) / 2
+        digits = min(5, max(0, 1 - math.floor(math.log10(half)))) if half > 0 else 4
         p = "" if cell.p is None else f" (p {cell.p:.2g})"
-        return f"{cell.value:.4g} ±{(cell.high - cell.low) / 2:.2g}{p}"
+        return f"{cell.value:.{digits}f} ±{half:.{digits}f}{p}"
     return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
 
 

@@ -1,0 +1,81 @@
+"""Who may import whom, and what starts fast."""
+
+import ast
+import importlib
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import divbench
+
+ROOT = Path(divbench.__file__).parent
+RECORD_HALF = ("results", "protocol", "statistics", "report.tables", "cli", "errors", "registry", "provenance")
+HEAVY = {"torch", "torchvision", "torchmetrics", "open_clip", "timm", "sklearn", "pandas", "matplotlib"}
+ALLOWED = {
+    "metrics": {"divbench.errors", "divbench.metrics", "divbench.registry"},
+    "images": {"divbench.constants", "divbench.errors", "divbench.images", "divbench.registry"},
+    "report": {"divbench.errors", "divbench.protocol", "divbench.report", "divbench.results", "divbench.statistics"},
+    "embedders": {
+        "divbench.cache", "divbench.constants", "divbench.embedders", "divbench.errors", "divbench.images",
+        "divbench.networks", "divbench.parallel", "divbench.registry",
+    },
+}  # fmt: skip
+
+
+def run(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("module", ["", *(f".{name}" for name in RECORD_HALF)])
+def test_the_record_half_imports_nothing_heavy(module):
+    code = f"import sys, divbench{module}\nprint(*{{m.split('.')[0] for m in sys.modules}})"
+    assert not HEAVY & set(run(code).split())
+
+
+@pytest.mark.parametrize("room", sorted(ALLOWED))
+def test_rooms_import_only_what_they_may(room):
+    for path in (ROOT / room).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [f"divbench.{a.name}" for a in node.names] if node.module == "divbench" else [node.module or ""]
+            for name in (n for n in names if n.split(".")[0] == "divbench"):
+                assert any(name == a or name.startswith(a + ".") for a in ALLOWED[room]), f"{path}: imports {name}"
+
+
+def test_public_names_exist_and_are_listed():
+    for name in divbench.__all__:
+        assert getattr(divbench, name) is not None
+    assert dir(divbench) == sorted(divbench.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = divbench.nothing
+
+
+def test_every_module_says_what_it_is():
+    for path in ROOT.rglob("*.py"):
+        assert ast.get_docstring(ast.parse(path.read_text())), path
+
+
+def test_no_module_works_at_import_time():
+    """Importing every module of the tensor half prints nothing."""
+    names = [
+        ".".join(("divbench", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
+        for path in ROOT.rglob("*.py")
+        if path.name != "__main__.py"
+    ]
+    assert run("import importlib\n" + "\n".join(f"importlib.import_module({name!r})" for name in sorted(names))) == ""
+    assert importlib.import_module("divbench.cli").main.name == "main"
+
+
+@pytest.mark.benchmark
+@pytest.mark.parametrize("arguments", [["--help"], ["compare", "--help"]])
+def test_the_command_line_answers_at_once(arguments):
+    best = 9.0
+    for _ in range(5):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "divbench", *arguments], check=True, capture_output=True)
+        best = min(best, time.perf_counter() - started)
+    assert best < 0.5

@@ -1,0 +1,87 @@
+"""Every caution is raised by what it is about, and by nothing else."""
+
+import dataclasses
+
+import msgspec
+import pytest
+import torch
+
+from divbench.controls import collapse_rows, kmeans_rows, random_rows
+from divbench.protocol import load_protocol
+from divbench.scoring import score
+from tests.embeddings import gaussian_classes, make_embeddings
+
+PROTOCOL = load_protocol("quick")
+PROTOCOL = msgspec.structs.replace(PROTOCOL, metrics={name: PROTOCOL.metrics[name] for name in ("coverage", "density")})
+REAL = gaussian_classes(60, seed=1, name="real")
+FAKE = gaussian_classes(10, seed=2, spread=1.2)
+
+
+def codes(fake, real=REAL):
+    return [c.code for c in score(fake, real, PROTOCOL).cautions]
+
+
+def test_a_good_set_has_none():
+    assert codes(FAKE) == []
+
+
+def test_collapsed_sets_in_high_dimension():
+    real = gaussian_classes(60, width=256, seed=1, name="real", apart=1)
+    centres = torch.stack([real.features[real.labels == c].mean(0) for c in range(3)])
+    fake = make_embeddings(centres[FAKE.labels] + 0.01 * torch.randn(30, 256), FAKE.labels)
+    assert codes(fake, real) == ["collapse", "density"]
+
+
+def test_swapped_classes_are_named():
+    swapped = dataclasses.replace(FAKE, labels=torch.tensor([1, 0, 2])[FAKE.labels])
+    (caution,) = [c for c in score(swapped, REAL, PROTOCOL).cautions if c.code == "label-order"]
+    assert "2 classes" in caution.text
+    assert "c0 -> c1, c1 -> c0" in caution.text
+
+
+def test_uneven_and_unequal_sets():
+    rows = torch.arange(30)[2:]
+    assert codes(dataclasses.replace(FAKE, **_rows(FAKE, rows))) == ["uneven-classes"]
+    assert "unequal-sets" in codes([FAKE, gaussian_classes(8, seed=3, spread=1.2, name="b")])
+
+
+def _rows(embeddings, rows):
+    return {key: getattr(embeddings, key)[rows] for key in ("features", "labels", "hashes", "thumbnails")}
+
+
+def test_exact_duplicates_and_copies():
+    hashes, thumbnails = FAKE.hashes.clone(), FAKE.thumbnails.clone()
+    hashes[7], thumbnails[7] = hashes[3], thumbnails[3]
+    assert codes(dataclasses.replace(FAKE, hashes=hashes, thumbnails=thumbnails)) == ["duplicates", "near-duplicates"]
+    hashes, thumbnails = FAKE.hashes.clone(), FAKE.thumbnails.clone()
+    hashes[:4], thumbnails[:4] = REAL.hashes[:4], REAL.thumbnails[:4]
+    (caution,) = score(dataclasses.replace(FAKE, hashes=hashes, thumbnails=thumbnails), REAL, PROTOCOL).cautions
+    assert (caution.code, "4 of 30 images are exact copies" in caution.text) == ("copies", True)
+
+
+@pytest.mark.parametrize(("levels", "found"), [(2, ["near-copies"]), (5, [])])
+def test_near_copies_are_within_three_grey_levels(levels, found):
+    thumbnails = FAKE.thumbnails.clone()
+    thumbnails[5] = (REAL.thumbnails[8].int() + levels * (1 - 2 * (REAL.thumbnails[8].int() > 127).int())).to(
+        torch.uint8
+    )
+    assert codes(dataclasses.replace(FAKE, thumbnails=thumbnails)) == found
+
+
+def test_files_that_were_skipped_or_lossy():
+    assert codes(dataclasses.replace(FAKE, skipped=("a.png: truncated",), remarks={"jpeg": 30})) == ["skipped", "lossy"]
+
+
+def test_controls_are_what_they_say():
+    real = REAL.features[REAL.labels == 0]
+    picked = random_rows(real, 10, 0)
+    assert len({tuple(row) for row in picked.tolist()} & {tuple(row) for row in real.tolist()}) == 10
+    assert not torch.equal(picked, random_rows(real, 10, 1))
+    centre, reach = real.double().mean(0), (real - real.mean(0)).norm(dim=1).square().mean().sqrt()
+    away = (collapse_rows(real, 500, 0).double() - centre).norm(dim=1).square().mean().sqrt()
+    assert float(away / reach) == pytest.approx(0.01, rel=0.1)
+    centroids = kmeans_rows(real, 5, 0)
+    nearest = torch.cdist(real, centroids).argmin(1)
+    for c in range(5):
+        assert torch.allclose(centroids[c], real[nearest == c].mean(0), atol=1e-5)
+    assert torch.equal(centroids, kmeans_rows(real, 5, 0))
