@@ -125,9 +125,9 @@ _EXISTING = click.Path(path_type=Path)
 def score(
     sets: tuple[str, ...], real: str, split: str | None, protocol: str, embedder: str | None, weights: Path | None,
     mean_std: str | None, input_size: int | None, precision: str, ipc: int | None, normalized: str | None,
-    per_class: int | None, as_is: bool, classes: str | None, common_classes: bool, skip_bad: bool, data_dir: Path | None,
-    download: bool, device: str | None, batch_size: int, no_cache: bool, name: str | None, output: Path | None,
-    format_: str,
+    per_class: int | None, as_is: bool, classes: str | None, common_classes: bool, skip_bad: bool,
+    data_dir: Path | None, download: bool, device: str | None, batch_size: int, no_cache: bool, name: str | None,
+    output: Path | None, format_: str,
 ) -> None:  # fmt: skip
     """Score synthetic sets against real data. Several SETs are several seeds of one entry."""
     from divbench.cache import Cache
@@ -137,10 +137,17 @@ def score(
     from divbench.report.tables import render, score_table
     from divbench.results import save_result
 
+    if output is not None and not output.parent.is_dir():
+        raise click.BadParameter(f"{output}: there is no folder {output.parent}", param_hint="'--output'")
     rules = load_protocol(protocol)
     truth = read_images(real, split=split, data_dir=data_dir, download=download)
-    given = {"normalized": normalized, "as_is": as_is, "per_class": per_class}
-    fakes = [f for s in sets for f in read_repeats(s, data_dir=data_dir, download=download, **given)]
+    fakes = [
+        images
+        for source in sets
+        for images in read_repeats(
+            source, normalized=normalized, as_is=as_is, per_class=per_class, data_dir=data_dir, download=download
+        )
+    ]
     for images in (truth, *fakes):
         _say(f"{images.name}: {images.recognised}", *(f"  note: {note}" for note in images.notes))
     result = evaluate(

@@ -6,7 +6,7 @@ from divbench.embedders import EMBEDDERS
 from divbench.images import DATASETS, READERS
 from divbench.metrics import METRICS
 from divbench.protocol import load_protocol, protocol_names
-from divbench.report.tables import Table
+from divbench.report.tables import Cell, Table
 
 
 def _first_line(item: object) -> str:
@@ -16,11 +16,11 @@ def _first_line(item: object) -> str:
 def metrics() -> Table:
     """Every metric with its direction, settings and source."""
     better = {"higher": "higher", "lower": "lower", None: "neither"}
-    rows = [
+    rows: list[list[Cell]] = [
         [name, better[m.better], ", ".join(f"{k}={v}" for k, v in m.parameters.items()), m.summary, m.cite]
         for name, m in METRICS.items()
     ]
-    return Table("metrics", ["metric", "more diverse", "settings", "what it is", "source"], [list(r) for r in rows])
+    return Table("metrics", ["metric", "more diverse", "settings", "what it is", "source"], rows)
 
 
 def embedders() -> Table:
@@ -43,5 +43,5 @@ def readers() -> Table:
 
 def datasets() -> Table:
     """Every data set that is known by name."""
-    rows = [[d.name, d.classes, ", ".join(d.splits), d.size] for d in DATASETS.values()]
-    return Table("datasets", ["data set", "classes", "splits", "size"], [list(r) for r in rows])
+    rows: list[list[Cell]] = [[d.name, d.classes, ", ".join(d.splits), d.size, d.origin] for d in DATASETS.values()]
+    return Table("datasets", ["data set", "classes", "splits", "size", "where it comes from"], rows)

@@ -200,8 +200,11 @@ def _use_known_radii(real: Tensor, metrics: dict[str, tuple[Metric, Parameters]]
         return
     digest = hashlib.sha256(real.cpu().numpy()).hexdigest()
     for k in sorted({int(p["k"]) for m, p in metrics.values() if m.needs_real and "k" in p}):
-        key = f"{digest}-k{k}"
-        tell_radii(real, k, cache.remember("radii", key, lambda k=k: {"squared": radii(real, k)})["squared"])
+
+        def compute(k: int = k) -> dict[str, Tensor]:
+            return {"squared": radii(real, k).cpu()}
+
+        tell_radii(real, k, cache.remember("radii", f"{digest}-k{k}", compute)["squared"].to(real.device))
 
 
 def _measure(metric: Metric, settings: Parameters, unit: _Unit, cells: _Cells) -> None:

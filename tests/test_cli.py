@@ -1,0 +1,224 @@
+"""The command line as a user meets it: output, files, messages and exit status."""
+
+import json
+import os
+import subprocess
+import sys
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+
+from divbench.cli import FORMATS as CLI_FORMATS
+from divbench.cli import main
+from divbench.report.tables import FORMATS
+from divbench.results import load_result, save_result
+from tests.records import PROTOCOL, make_result
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("DIVBENCH_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A real set of three classes with forty images each, and two synthetic ones with six."""
+    root = tmp_path_factory.mktemp("sets")
+    g = np.random.default_rng(0)
+    base = g.integers(40, 200, (3, 6, 6, 3))
+    for name, count in (("real", 40), ("one", 6), ("two", 6)):
+        for c, folder in enumerate(("ant", "bee", "cow")):
+            (root / name / folder).mkdir(parents=True)
+            for i in range(count):
+                pixels = np.clip(base[c] + g.normal(0, 25, base[c].shape), 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(root / name / folder / f"{i:03}.png")
+    return root
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def test_score_writes_a_result_and_prints_a_table(folders, tmp_path):
+    out = tmp_path / "r.json"
+    done = run("score", folders / "one", "--real", folders / "real", "-p", "quick", "-o", out)
+    assert done.exit_code == 0, done.stderr
+    assert "coverage ↑" in done.stdout
+    assert "one: 18 images, 3 classes x 6, against 120 of real" in done.stdout
+    assert "class folders" in done.stderr
+    result = load_result(out)
+    assert result.name == "one"
+    assert result.protocol.name == "quick"
+    assert result.sets[0].per_class == (6, 6, 6)
+    assert len(result.scores) == 18
+
+
+def test_several_sets_are_seeds_and_ipc_takes_the_first(folders, tmp_path):
+    out = tmp_path / "r.json"
+    done = run(
+        "score", folders / "one", folders / "two", "--real", folders / "real", "-p", "quick", "--ipc", 5,
+        "--name", "both", "-o", out,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    result = load_result(out)
+    assert (result.name, len(result.sets), result.ipc) == ("both", 2, (5, 5))
+    assert result.score("coverage").interval.about == "the method"
+
+
+def test_a_second_run_reads_no_image_and_says_the_same(folders, tmp_path, monkeypatch):
+    for path in folders.rglob("*.png"):
+        os.utime(path, (1e9, 1e9))
+    real_now = __import__("time").time_ns
+    monkeypatch.setattr("time.time_ns", lambda: real_now() + 10**10)
+    monkeypatch.setattr("time.time", lambda: real_now() / 1e9 + 10)
+    arguments = ("score", folders / "one", "--real", folders / "real", "-p", "quick", "--format", "json")
+    first = run(*arguments)
+    assert first.exit_code == 0, first.stderr
+
+    def never(*_):
+        raise AssertionError("an image was read")
+
+    monkeypatch.setattr("divbench.embedders._reading.read_chunk", never)
+    again = run(*arguments, "--input-size", 6)
+    assert again.exit_code == 0, again.stderr
+    assert again.stdout == first.stdout
+
+
+def test_compare_and_differences(folders, tmp_path):
+    for name in ("one", "two"):
+        assert (
+            run(
+                "score", folders / name, "--real", folders / "real", "-p", "quick", "-o", tmp_path / f"{name}.json"
+            ).exit_code
+            == 0
+        )
+    done = run("compare", tmp_path / "one.json", tmp_path / "two.json")
+    assert done.exit_code == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()[5:8]][:2] == ["one", "two"]
+    assert "(collapse to mean)" in done.stdout
+    done = run("compare", "--differences", tmp_path / "one.json", tmp_path / "two.json", "--format", "json")
+    assert set(json.loads(done.stdout)[0]) >= {"minus one", "Δ coverage", "Δ coverage_p"}
+    done = run("compare", tmp_path / "one.json", "-o", tmp_path / "t.md", "--format", "markdown")
+    assert done.exit_code == 0
+    assert done.stdout == ""
+    assert (tmp_path / "t.md").read_text().count("|") > 20
+
+
+def test_compare_refuses_to_mix(tmp_path):
+    other = msgspec.structs.replace(PROTOCOL, metrics={"coverage": {"k": 9}})
+    save_result(make_result("a"), tmp_path / "a.json")
+    save_result(make_result("b", protocol=other), tmp_path / "b.json")
+    done = run("compare", tmp_path / "a.json", tmp_path / "b.json")
+    assert done.exit_code == 2
+    assert "different protocols" in done.stderr
+    assert run("compare", "--mixed", tmp_path / "a.json", tmp_path / "b.json").exit_code == 0
+
+
+@pytest.mark.parametrize("what", ["metrics", "embedders", "protocols", "readers", "datasets"])
+def test_lists(what):
+    done = run("list", what)
+    assert done.exit_code == 0, done.stderr
+    expected = {
+        "metrics": "coverage", "embedders": "resnet18", "protocols": "paper-clip",
+        "readers": "npz", "datasets": "digits",
+    }  # fmt: skip
+    assert expected[what] in done.stdout
+
+
+def test_cache_commands(folders, tmp_path):
+    run("score", folders / "one", "--real", folders / "real", "-p", "quick")
+    held = run("cache", "info").stdout
+    assert str(tmp_path / "cache") in held
+    assert " 0 files" not in held
+    assert "removed" in run("cache", "clear").stdout
+    assert ": 0 files, 0.0 MiB" in run("cache", "info").stdout
+
+
+def test_demo_ranks_the_three_sets():
+    done = run("demo", "--format", "json")
+    assert done.exit_code == 0, done.stderr
+    rows = {row["entry"]: row for row in json.loads(done.stdout)}
+    assert rows["collapsed"]["coverage"] < rows["random"]["coverage"] < rows["k-means"]["coverage"]
+    assert rows["collapsed"]["vendi"] < 1.1 < rows["random"]["vendi"]
+    assert abs(rows["random"]["coverage_over_iid"] - 1) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["score"], "Missing argument 'SET...'"),
+        (["score", "x"], "Missing option '--real'"),
+        (["score", "x", "--real", "nowhere"], "nowhere: no such file, folder or data set"),
+        (["score", "x", "--real", "digits", "-p", "papr"], "unknown protocol 'papr'; known: paper-clip"),
+        (["score", "digits", "--real", "digits", "-p", "quick", "-e", "pixls"], "did you mean 'pixels'"),
+        (["score", "digits", "--real", "digits", "-p", "quick", "--split", "dev"], "has no split 'dev'"),
+        (["score", "digits", "--real", "digits", "-p", "quick", "--ipc", "500"], "500 were asked for"),
+        (["score", "x", "--real", "digits", "--ipc", "many"], "'many' is not a valid integer"),
+        (["compare", "none.json"], "none.json: cannot be read"),
+        (["list", "metric"], "'metric' is not one of"),
+        (["compar"], "No such command 'compar'"),
+    ],
+)
+def test_wrong_usage_exits_2_and_says_what_to_do(arguments, message):
+    done = run(*arguments)
+    assert done.exit_code == 2
+    assert message in done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unwritable_output_is_said_before_the_work(folders, tmp_path):
+    done = run("score", folders / "one", "--real", folders / "real", "-p", "quick", "-o", tmp_path / "no" / "r.json")
+    assert done.exit_code == 2
+    assert "no/r.json" in done.stderr
+    assert not (tmp_path / "cache").exists()
+
+
+def test_unreadable_images_are_all_listed_or_skipped(folders, tmp_path):
+    for c in ("ant", "bee", "cow"):
+        (tmp_path / "bad" / c).mkdir(parents=True)
+        for i in range(6):
+            (tmp_path / "bad" / c / f"{i}.png").write_bytes((folders / "one" / c / f"{i:03}.png").read_bytes())
+    (tmp_path / "bad" / "ant" / "0.png").write_bytes(b"")
+    (tmp_path / "bad" / "cow" / "5.png").write_bytes(b"no image")
+    done = run("score", tmp_path / "bad", "--real", folders / "real", "-p", "quick")
+    assert done.exit_code == 2
+    assert "2 of 18 images cannot be read" in done.stderr
+    assert "ant/0.png" in done.stderr
+    assert "cow/5.png" in done.stderr
+    done = run("score", tmp_path / "bad", "--real", folders / "real", "-p", "quick", "--skip-bad")
+    assert done.exit_code == 0, done.stderr
+    assert "caution [skipped] bad: 2 unreadable files were left out" in done.stdout
+
+
+def test_labels_in_another_order_are_noticed(folders, tmp_path):
+    images = {
+        c: [np.asarray(Image.open(p)) for p in sorted((folders / "one" / c).iterdir())] for c in ("bee", "ant", "cow")
+    }
+    pixels = torch.from_numpy(np.stack([x for own in images.values() for x in own])).permute(0, 3, 1, 2)
+    torch.save({"images": pixels, "labels": torch.arange(3).repeat_interleave(6)}, tmp_path / "swapped.pt")
+    done = run("score", tmp_path / "swapped.pt", "--real", folders / "real", "-p", "quick")
+    assert done.exit_code == 0, done.stderr
+    assert "caution [label-order]" in done.stdout
+    assert "ant -> bee" in done.stdout
+
+
+def test_formats_are_the_tables():
+    assert CLI_FORMATS == FORMATS
+
+
+def test_every_option_says_its_default_or_is_a_flag():
+    score = main.commands["score"]
+    for option in (p for p in score.params if p.param_type_name == "option"):
+        assert option.help
+        stated = "default" in option.help or option.show_default or option.is_flag or option.required
+        assert stated or option.name in ("mean_std", "normalized", "per_class", "classes", "output"), option.name
+
+
+def test_python_m_divbench():
+    done = subprocess.run([sys.executable, "-m", "divbench", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("divbench, version")
