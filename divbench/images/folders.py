@@ -15,29 +15,41 @@ ANNOTATIONS = "val_annotations.txt"
 
 def entries(folder: Path) -> tuple[list[Path], list[Path]]:
     """(files, folders) in ``folder``, sorted by name; hidden ones are left out."""
-    files: list[Path] = []
-    folders: list[Path] = []
+    files: list[str] = []
+    folders: list[str] = []
     try:
         with os.scandir(folder) as found:
             for entry in found:
                 if not entry.name.startswith("."):
-                    (folders if entry.is_dir() else files).append(folder / entry.name)
+                    (folders if entry.is_dir() else files).append(entry.name)
     except OSError as problem:
         raise InputError(f"{folder}: cannot be listed: {problem.strerror}") from None
-    return sorted(files), sorted(folders)
+    return [folder / name for name in sorted(files)], [folder / name for name in sorted(folders)]
 
 
 def is_image(path: Path) -> bool:
     """Whether the name ends like an image's."""
-    return path.suffix.lower() in SUFFIXES
+    return _has_suffix(path.name)
 
 
 def image_folder(folder: Path) -> Path | None:
     """``folder`` or its `images/`, whichever holds images directly; None: neither."""
-    for place in (folder, folder / "images"):
-        if place.is_dir() and any(is_image(path) for path in entries(place)[0]):
-            return place
-    return None
+    return next((place for place in (folder, folder / "images") if _holds_image(place)), None)
+
+
+def _holds_image(folder: Path) -> bool:
+    """Whether any image lies in ``folder``; looks no further than the first, since folders can hold a million."""
+    try:
+        with os.scandir(folder) as found:
+            return any(_has_suffix(entry.name) and not entry.is_dir() for entry in found)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as problem:
+        raise InputError(f"{folder}: cannot be listed: {problem.strerror}") from None
+
+
+def _has_suffix(name: str) -> bool:
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 def kind_of(folder: Path) -> str | None:

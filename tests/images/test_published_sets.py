@@ -45,7 +45,9 @@ def test_every_published_tensor_is_read(name, repeats, count, options):
     classes = 100 if "CIFAR100" in name else 10
     for images in sets:
         assert images.pixels().shape == (count, 3, 32, 32)
-        assert images.labels.bincount().tolist() == [count // classes] * classes
+        # KIP learned its labels: the largest score is not always that of the class the image was made for.
+        counts = [7, 10, 10, 9, 10, 12, 10, 9, 11, 12] if name == "kip" else [count // classes] * classes
+        assert images.labels.bincount().tolist() == counts
         assert images.classes == tuple(str(index) for index in range(classes))
         assert "cifar10-dc undone" in images.recognised
 
