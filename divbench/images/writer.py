@@ -55,7 +55,7 @@ def safe_names(classes: tuple[str, ...]) -> tuple[str, ...]:
         safe = quote(name, safe=" ,()+").replace(" ", "_").strip("_")
         if not safe or safe.startswith(".") or safe.endswith(".") or len(safe) > _LONGEST:
             safe = f"class{index}"
-        if safe.split(".")[0].casefold() in _RESERVED or safe.casefold() in taken:
+        if safe.split(".")[0].casefold() in _RESERVED:
             safe = f"class{index}_{safe}"
         while safe.casefold() in taken:
             safe += "_"

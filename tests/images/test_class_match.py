@@ -110,6 +110,12 @@ def test_synthetic_classes_that_the_real_set_lacks():
     assert real.pixels()[:, 0, 0, 0].tolist() == [0, 2, 3]
 
 
+def test_common_classes_keep_the_real_order():
+    match = match_classes(a_set(["bird", "zebra", "airplane"]), CIFAR, common=True)
+    assert match.classes == ("airplane", "bird")
+    assert match.fake.labels.tolist() == [1, 0]
+
+
 def test_restrict_changes_nothing_without_common():
     real = a_set(CIFAR)
     assert match_classes(a_set(["bird"]), CIFAR).restrict(real) is real

@@ -53,9 +53,9 @@ def test_grey_palette_cmyk_become_rgb_with_a_remark():
 
 
 def test_16_bit_is_scaled_not_clipped():
-    values = np.array([[0, 257, 32896, 65535]], np.uint16)
+    values = np.array([[0, 200, 257, 32896, 65535]], np.uint16)
     picture = decode_bytes(encoded(Image.fromarray(values)), "x")
-    assert picture.pixels[0].tolist() == [[0, 1, 128, 255]]
+    assert picture.pixels[0].tolist() == [[0, 1, 1, 128, 255]]
     assert "16-bit" in picture.remarks
 
 

@@ -1,5 +1,6 @@
 import os
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -186,6 +187,17 @@ def test_mixed_sizes_cannot_be_one_tensor(sre2l, png):
     png(sre2l / "new000" / "class000_id002.png", size=(9, 8))
     with pytest.raises(InputError, match="2 sizes"):
         read_images(sre2l).pixels()
+
+
+@pytest.mark.parametrize("field", ["st_size", "st_mtime_ns", "st_ctime_ns", "st_ino"])
+def test_fingerprint_looks_at_each_of(sre2l, monkeypatch, field):
+    path = sre2l / "new000" / "class000_id000.png"
+    state = {name: 10 for name in ("st_size", "st_mtime_ns", "st_ctime_ns", "st_ino")}
+    monkeypatch.setattr("divbench.images.files.os.stat", lambda _: SimpleNamespace(**state))
+    before = Files((path,)).fingerprint()
+    assert before is not None
+    state[field] = 11
+    assert Files((path,)).fingerprint() != before
 
 
 def test_fingerprint_follows_size_time_and_names(sre2l, monkeypatch):

@@ -100,9 +100,9 @@ def test_the_normalisation_is_asked_for_and_the_wrong_one_found_out():
 
 @pytest.fixture(scope="module")
 def cifar10():
-    found = os.environ.get("DIVBENCH_CIFAR10_NPZ")
-    if not found:
-        pytest.skip("DIVBENCH_CIFAR10_NPZ names no cifar10.npz (train, train_labels)")
+    found = Path(os.environ.get("DIVBENCH_CIFAR10_NPZ") or Path(__file__).parents[2] / ".data" / "cifar10.npz")
+    if not found.is_file():
+        pytest.skip(f"no {found} with train and train_labels; see DIVBENCH_CIFAR10_NPZ")
     return read_images(found, split="train")
 
 

@@ -196,6 +196,11 @@ def test_senseless_shapes_and_values(tmp_path, images, labels, message):
         read_images(tmp_path / "a.pt")
 
 
+def test_a_column_of_labels(tmp_path):
+    torch.save({"images": PIXELS, "labels": LABELS[:, None]}, tmp_path / "a.pt")
+    assert torch.equal(read_images(tmp_path / "a.pt").labels, LABELS)
+
+
 def test_grey_and_channels_last(tmp_path):
     torch.save({"images": PIXELS[:, 0], "labels": LABELS}, tmp_path / "grey.pt")
     grey = read_images(tmp_path / "grey.pt")
