@@ -8,6 +8,7 @@ from torch import Tensor
 
 from divbench import parallel
 from divbench.embedders._record import Embedder
+from divbench.errors import ProtocolError
 
 _CPU_PASS = 32
 
@@ -44,9 +45,17 @@ class Forward:
 
 
 def choose_device(name: str | None) -> torch.device:
-    """The named device; by default this process's GPU where there is one, else the CPU."""
+    """The named device; by default this process's GPU where there is one, else the CPU.
+
+    Raises:
+        ProtocolError: there is no such device.
+    """
     if name is not None:
-        return torch.device(name)
+        try:
+            return torch.empty(0, device=name).device
+        except (RuntimeError, AssertionError) as error:  # torch asserts where it was built without CUDA
+            reason = str(error).partition("\n")[0]
+            raise ProtocolError(f"device {name!r} cannot be used ({reason:.200}); leave it out, or give cpu") from error
     if torch.cuda.is_available():
         return torch.device("cuda", parallel.local_rank() % torch.cuda.device_count())
     return torch.device("cpu")
@@ -54,7 +63,7 @@ def choose_device(name: str | None) -> torch.device:
 
 @contextmanager
 def _reproducible() -> Iterator[None]:
-    """Full float32 precision and deterministic algorithms, whatever the rest of the program has set."""
+    """Full float32 precision and deterministic algorithms, also where the program has asked for less."""
     precision = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:

@@ -100,6 +100,7 @@ def embed(
         InputError: images cannot be read (all of them are listed), have several sizes where the network takes them as
             they are, or give features that are not finite.
         WeightsError: the weights do not fit the network.
+        ProtocolError: the embedder or the device is unknown.
     """
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, got {batch_size}")

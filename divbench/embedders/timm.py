@@ -1,6 +1,7 @@
 """Any image model of timm; the embedding is its pooled output before the classifier."""
 
 import math
+import sys
 from functools import partial
 from typing import Any
 
@@ -77,9 +78,27 @@ def _build(name: str, state: dict[str, Tensor], source: str) -> nn.Module:
 
     with torch.random.fork_rng(devices=[]):
         network: Any = create_model(name, pretrained=False, num_classes=0)
+    try:
+        load_state(network, _body(network, state), source)
+    except WeightsError:
+        # Weights of other repositories, and some that timm publishes, are in a form that timm itself converts.
+        converted = _converted(network, state)
+        if converted is None:
+            raise
+        load_state(network, _body(network, converted), source)
+    return network
+
+
+def _body(network: Any, state: dict[str, Tensor]) -> dict[str, Tensor]:
     # The classifier is gone; its weights may be there or not, and for any number of classes.
     heads: str | tuple[str, ...] = network.pretrained_cfg.get("classifier") or ()
     gone = tuple(f"{head}." for head in ((heads,) if isinstance(heads, str) else heads))
-    body = {key: value for key, value in state.items() if not key.startswith(gone)}
-    load_state(network, body, source)
-    return network
+    return {key: value for key, value in state.items() if not key.startswith(gone)}
+
+
+def _converted(network: Any, state: dict[str, Tensor]) -> dict[str, Tensor] | None:
+    convert = getattr(sys.modules[type(network).__module__], "checkpoint_filter_fn", None)
+    try:
+        return None if convert is None else convert(dict(state), network)
+    except Exception:  # it was written for its own kinds of weights only
+        return None

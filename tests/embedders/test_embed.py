@@ -12,7 +12,7 @@ from divbench.cache import Cache, CacheWarning
 from divbench.constants import MEAN_STD
 from divbench.embedders import Embedder, Geometry, load_embedder
 from divbench.embedders.embed import Embeddings, embed
-from divbench.errors import InputError
+from divbench.errors import InputError, ProtocolError
 from divbench.images.imageset import ImageSet
 from tests.embedders.small import Source, image_set, random_images, tiny_network
 
@@ -90,12 +90,14 @@ def test_bfloat16_is_close_and_has_its_own_id(tiny: Embedder):
     torch.testing.assert_close(got.features, exact.features, rtol=0.05, atol=0.02)
 
 
-def test_settings_of_the_rest_of_the_program_are_neither_used_nor_lost(tiny: Embedder):
-    images = image_set(random_images(3))
-    expected = embed(images, tiny).features
+def test_a_precision_that_the_program_has_set_is_neither_used_nor_lost(tiny: Embedder):
+    torch.manual_seed(0)
+    embedder = with_network(tiny, nn.Sequential(nn.Flatten(), nn.Linear(3 * 12 * 12, 64)).requires_grad_(False))
+    images = image_set(random_images(32))
+    expected = embed(images, embedder).features
     torch.set_float32_matmul_precision("medium")
     try:
-        assert torch.equal(embed(images, tiny).features, expected)
+        assert torch.equal(embed(images, embedder).features, expected)
         assert torch.get_float32_matmul_precision() == "medium"
     finally:
         torch.set_float32_matmul_precision("highest")
@@ -156,6 +158,12 @@ def test_an_embedder_may_be_given_by_name():
     got = embed(image_set(images), "pixels")
     assert torch.equal(got.features, images.flatten(1) / 255)
     assert got.embedder == load_embedder("pixels").id
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there_is_refused(tiny: Embedder, device: str):
+    with pytest.raises(ProtocolError, match=rf"device '{device}' cannot be used .*; leave it out, or give cpu"):
+        embed(image_set(random_images(1)), tiny, device=device)
 
 
 def test_a_batch_size_below_one_is_refused(tiny: Embedder):

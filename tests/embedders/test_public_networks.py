@@ -113,6 +113,16 @@ def test_timm_features_and_pixels_are_timms_own(tmp_path: Path, name: str, class
     torch.testing.assert_close(embedder.load()(images), network(images))
 
 
+def test_weights_that_timm_converts_are_converted(tmp_path: Path):
+    network = timm.create_model("test_vit", num_classes=0).eval()
+    state = network.state_dict()
+    state["patch_embed.proj.weight"] = state["patch_embed.proj.weight"].flatten(1)  # a linear layer, as some write it
+    safetensors.torch.save_file(state, tmp_path / "other.safetensors")
+    images = torch.randn(2, 3, 160, 160)
+    embedder = load_embedder("timm:test_vit", weights=tmp_path / "other.safetensors", mean_std="half")
+    torch.testing.assert_close(embedder.load()(images), network(images))
+
+
 def test_timm_weights_must_fit_and_say_their_normalisation(tmp_path: Path, teacher: Path):
     with pytest.raises(WeightsError, match=r"as timm's test_vit: the weights do not fit; missing: .* ResNet-18"):
         load_embedder("timm:test_vit", weights=teacher)

@@ -51,6 +51,13 @@ def test_a_small_stem_is_recognised_and_gives_the_penultimate_features(teacher: 
     assert got.embedder == embedder.id
 
 
+def test_each_load_has_its_own_weights(teacher: Path):
+    embedder = load_embedder("resnet18", weights=teacher)
+    first, second = embedder.load(), embedder.load()
+    first.conv1.weight.zero_()
+    assert second.conv1.weight.abs().sum() > 0
+
+
 def test_a_large_stem_is_recognised(save: Any):
     path = save(torchvision.models.resnet18(num_classes=7).state_dict())
     embedder = load_embedder("resnet18", weights=path, mean_std="imagenet")
