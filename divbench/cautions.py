@@ -96,7 +96,7 @@ def _crowding(scores: Sequence[Score]) -> Iterator[Caution]:
             yield Caution(
                 "collapse",
                 f"coverage at {score.scope} scope, {value:.4g}, does not beat near-copies of the class mean, "
-                f"{collapse:.4g}: it shows no diversity",
+                f"{collapse:.4g}: it is no evidence of diversity",
             )
         if score.metric == "density" and value > _CROWDED:
             said.add(score.metric)

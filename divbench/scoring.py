@@ -33,8 +33,8 @@ from divbench.provenance import code_version
 from divbench.results import SCHEMA, Environment, Interval, Result, Score, SetRecord, mean
 from divbench.statistics import jackknife_half_width, t_half_width
 
-_LEAVE_ONE_OUT = 200  # sets up to this size are left out row by row, larger ones in groups
-_GROUPS = 20
+_LEAVE_ONE_OUT = 200  # rows up to which a metric's own way of leaving each one out is quick, closed form or not
+_GROUPS = 20  # otherwise so many groups of rows are left out
 _FEWEST = 5  # fewer images (or classes) than this carry no interval: leaving one out of three says too little
 _CACHED_RADII = 8192  # radii of matrices with at least this many rows are worth a file
 
@@ -223,15 +223,15 @@ def _measure(metric: Metric, settings: Parameters, unit: _Unit, cells: _Cells) -
 
 
 def _left_out(metric: Metric, settings: Parameters, real: Tensor, fake: Tensor) -> list[float]:
-    """Values with each row, or each of `_GROUPS` groups of a large set, left out; empty where that says nothing."""
+    """Values with each row, or each of `_GROUPS` groups of rows, left out; empty where that says nothing."""
     n = len(fake)
     if n < _FEWEST:
         return []
     values = metric.left_out(real, fake, **settings) if n <= _LEAVE_ONE_OUT or metric.closed_form else None
     if values is None:
-        groups = n if n <= _LEAVE_ONE_OUT else _GROUPS
+        groups = min(n, _GROUPS)
         member = torch.arange(n, device=fake.device) % groups
-        values = torch.tensor([metric(real, fake[member != g], **settings) for g in range(groups)])
+        values = torch.tensor([metric(real, fake[member != g], **settings) for g in range(groups)], dtype=torch.float64)
     return values.tolist() if bool(torch.isfinite(values).all()) else []
 
 

@@ -9,6 +9,7 @@ is off by at most d u / (1 - d u) |a||b| in any order of summation (Higham 2002,
 adding the norms and comparing add a few u (|a|^2 + |b|^2). `_Rows.slack` is their sum.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -33,10 +34,10 @@ class Hits(NamedTuple):
 
 
 class _Rows:
-    """Rows prepared for float32 products: shifted by a common centre and scaled by a power of two."""
+    """Rows prepared for float32 products: shifted by ``centre`` and scaled by a power of two."""
 
     def __init__(self, rows: Tensor, centre: Tensor, scale: float) -> None:
-        self.exact = rows
+        self.exact, self.centre, self.scale = rows, centre, scale
         self.rounded = ((rows.double() - centre) * scale).float()
         self.norms = self.rounded.double().square().sum(1)
 
@@ -46,15 +47,30 @@ class _Rows:
         return (d * u / (1 - d * u) + 16 * u) * (self.norms + other_norm) + 1e-30
 
 
-def _prepare(first: Tensor, *others: Tensor) -> tuple[float, list[_Rows]]:
-    centre = first.double().mean(0)
-    reach = max(float((rows.double() - centre).abs().max()) for rows in (first, *others))
-    scale = 2.0 ** -_exponent(reach)
-    return scale, [_Rows(rows, centre, scale) for rows in (first, *others)]
+def _prepared(rows: Tensor) -> _Rows:
+    """``rows`` around their own mean, of about unit size; kept while the tensor lives."""
+
+    def prepare() -> _Rows:
+        centre = rows.double().mean(0)
+        return _Rows(rows, centre, _unit_scale(float((rows.double() - centre).abs().max())))
+
+    return _remember(("prepared",), (rows,), prepare)
 
 
-def _exponent(value: float) -> int:
-    return int(torch.tensor(value, dtype=torch.float64).frexp().exponent) if value > 0 else 0
+def _prepared_pair(first: Tensor, second: Tensor) -> tuple[_Rows, _Rows]:
+    """Both matrices around the mean of the larger one, which is prepared once for all its partners."""
+    if len(first) < len(second):
+        return _prepared_pair(second, first)[::-1]
+    anchor = _prepared(first)
+    reach = float((second.double() - anchor.centre).abs().max()) * anchor.scale
+    if reach > 2.0**20:  # so far away that its squares could leave float32
+        anchor = _Rows(first, anchor.centre, anchor.scale * _unit_scale(reach))
+    return anchor, _Rows(second, anchor.centre, anchor.scale)
+
+
+def _unit_scale(reach: float) -> float:
+    """The power of two that brings ``reach`` into [0.5, 1)."""
+    return 2.0 ** max(-500, min(500, -math.frexp(reach)[1]))
 
 
 @contextmanager
@@ -88,7 +104,7 @@ def check_rows(name: str, rows: Tensor, width: int | None = None) -> None:
         raise InputError(f"{name}: expected a float matrix [N, D] with N, D >= 1, got {rows.dtype} {tuple(rows.shape)}")
     if width is not None and rows.shape[1] != width:
         raise InputError(f"{name}: has {rows.shape[1]} columns, the other matrix {width}; were they embedded alike?")
-    if not bool(torch.isfinite(rows).all()):
+    if not _remember(("finite",), (rows,), lambda: bool(torch.isfinite(rows).all())):
         bad = (~torch.isfinite(rows)).any(1).nonzero()[:, 0]
         raise InputError(f"{name}: {len(bad)} rows hold NaN or infinity, the first is row {int(bad[0])}")
 
@@ -106,7 +122,7 @@ def radii(rows: Tensor, k: int) -> Tensor:
 
 
 def _radii(rows: Tensor, k: int) -> Tensor:
-    scale, (x,) = _prepare(rows)
+    x = _prepared(rows)
     slack = x.slack(float(x.norms.max()))
     norms32 = x.norms.float()
     keep = min(k + _SPARE, len(rows) - 1)
@@ -118,11 +134,11 @@ def _radii(rows: Tensor, k: int) -> Tensor:
             block = torch.addmm(norms32, x.rounded[here], x.rounded.T, alpha=-2)
             block[torch.arange(len(here), device=rows.device), here] = torch.inf
             values, columns = torch.topk(block, keep, largest=False)
-            out[here] = _exact_kth(x, here, values.double(), columns, k, slack[here], scale)
+            out[here] = _exact_kth(x, here, values.double(), columns, k, slack[here])
     return out
 
 
-def _exact_kth(x: _Rows, here: Tensor, values: Tensor, columns: Tensor, k: int, slack: Tensor, scale: float) -> Tensor:
+def _exact_kth(x: _Rows, here: Tensor, values: Tensor, columns: Tensor, k: int, slack: Tensor) -> Tensor:
     """k-th smallest squared distance of each row, from candidates whose float32 value may be wrong by ``slack``."""
     kth = values[:, k - 1 : k]
     below, above = values < kth - 2 * slack[:, None], values > kth + 2 * slack[:, None]
@@ -153,9 +169,9 @@ def hits(centres: Tensor, squared_radii: Tensor, points: Tensor, closed: bool = 
 
 
 def _hits(centres: Tensor, squared_radii: Tensor, points: Tensor, closed: bool) -> Hits:
-    scale, (c, p) = _prepare(centres, points)
+    c, p = _prepared_pair(centres, points)
     slack = c.slack(float(p.norms.max()))
-    limit = squared_radii * scale**2 - c.norms
+    limit = squared_radii * c.scale**2 - c.norms
     low, high = (limit - slack).float(), (limit + slack).float()
     low, high = torch.nextafter(low, low.new_tensor(-torch.inf)), torch.nextafter(high, high.new_tensor(torch.inf))
     norms32 = p.norms.float()

@@ -103,7 +103,7 @@ def _rke_left_out(fake: Tensor) -> Tensor:
 @metric(
     better="higher",
     bounds=(1, math.inf),
-    cite="Jalali et al. 2023, arXiv:2306.11878",
+    cite="Jalali et al., NeurIPS 2023",
     leave_one_out=_rke_left_out,
     closed_form=True,
 )

@@ -157,7 +157,7 @@ def render(table: Table, format: str = "table") -> str:
         headers=[c.replace("_", "\n") for c in table.columns] if format == "table" else table.columns,
         tablefmt=_TABULATE[format],
         disable_numparse=True,
-        colalign=["left"] * _texts(table) + ["right"] * (len(table.columns) - _texts(table)) if table.rows else None,
+        colalign=["left" if _is_text(table, i) else "right" for i in range(len(table.columns))] if table.rows else None,
     )
     if format == "latex":
         for sign, command in _LATEX.items():
@@ -268,10 +268,8 @@ def _text(cell: Cell) -> str:
     return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
 
 
-def _texts(table: Table) -> int:
-    """How many leading columns hold texts."""
-    first = table.rows[0]
-    return next((i for i, cell in enumerate(first) if not isinstance(cell, str)), len(first))
+def _is_text(table: Table, column: int) -> bool:
+    return column == 0 or all(isinstance(row[column], str) for row in table.rows)
 
 
 def _is_measured(table: Table, column: int) -> bool:
