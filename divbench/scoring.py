@@ -28,7 +28,7 @@ from divbench.embedders.embed import Embeddings
 from divbench.errors import InputError
 from divbench.metrics import METRICS, Metric, Parameters
 from divbench.metrics._neighbours import radii, tell_radii
-from divbench.protocol import Protocol, Scope, protocol_digest
+from divbench.protocol import Protocol, Scope, load_protocol, protocol_digest
 from divbench.provenance import code_version
 from divbench.results import SCHEMA, Environment, Interval, Result, Score, SetRecord, mean
 from divbench.statistics import jackknife_half_width, t_half_width
@@ -63,7 +63,7 @@ class _Cells:
 def score(
     fakes: Embeddings | Sequence[Embeddings],
     real: Embeddings,
-    protocol: Protocol,
+    protocol: Protocol | str,
     *,
     name: str | None = None,
     device: str | None = None,
@@ -75,7 +75,7 @@ def score(
     Args:
         fakes: embeddings of the synthetic sets, labels over the classes of ``real``.
         real: embeddings of the real images by the same embedder.
-        protocol: metrics with their settings, scopes, controls.
+        protocol: metrics with their settings, scopes, controls; or the name of a shipped one.
         name: of the entry; default: that of the first set.
         device: where to compute; default: a CUDA device if there is one.
         cache: keeps k-NN radii of large real sets.
@@ -86,6 +86,7 @@ def score(
         ProtocolError: a metric or setting that does not exist.
     """
     started = time.perf_counter()
+    protocol = load_protocol(protocol) if isinstance(protocol, str) else protocol
     sets = [fakes] if isinstance(fakes, Embeddings) else list(fakes)
     metrics = {key: _resolve(key, settings) for key, settings in protocol.metrics.items()}
     protocol = msgspec.structs.replace(protocol, metrics={key: settings for key, (_, settings) in metrics.items()})

@@ -108,7 +108,7 @@ def _unnormalised(values: Tensor, low: float, high: float) -> tuple[float, str] 
 def _ask(values: Tensor, what: str, low: float, high: float) -> str:
     message = (
         f"{what}: float values from {low:.3g} to {high:.3g} do not say how they were normalised; say it with "
-        f"normalized = one of {', '.join(MEAN_STD)}, or six numbers m,m,m,s,s,s for pixels in [0, 1]"
+        f"normalized (--normalized) = one of {', '.join(MEAN_STD)}, or six numbers m,m,m,s,s,s for pixels in [0, 1]"
     )
     exact = _exact_names(values)
     if exact:
@@ -127,7 +127,7 @@ def _check_whitened(values: Tensor, what: str, as_is: bool) -> tuple[str, ...]:
         return (f"looks ZCA-whitened or like noise, read as it is: {found}",)
     raise WhitenedError(
         f"{what}: looks ZCA-whitened, or like noise: {found}. Whitened values are not pixels and cannot be compared "
-        "with real images; give the inverse-transformed set, or as_is to clip these values all the same"
+        "with real images; give the inverse-transformed set, or as_is (--as-is) to clip these values all the same"
     )
 
 
@@ -153,7 +153,9 @@ def _check_exact(values: Tensor, pixels: Tensor, what: str, normalized: str, as_
     found = f"{normalized!r} does not give whole pixel values 0 .. 255, but {' or '.join(others)} does"
     if as_is:
         return (found,)
-    raise InputError(f"{what}: the stated normalisation {found}; say normalized = {others[0]}, or as_is to insist")
+    raise InputError(
+        f"{what}: the stated normalisation {found}; say normalized = {others[0]}, or as_is (--as-is) to insist"
+    )
 
 
 def _check_range(pixels: Tensor, what: str, normalized: str, as_is: bool) -> tuple[str, ...]:
@@ -166,6 +168,6 @@ def _check_range(pixels: Tensor, what: str, normalized: str, as_is: bool) -> tup
     if share > MOST_OUTSIDE and not as_is:
         raise InputError(
             f"{what}: with normalized = {normalized}, {found}. Either it was normalised otherwise, or these are not "
-            "pixels; correct normalized, or give as_is to clip them"
+            "pixels; correct normalized, or give as_is (--as-is) to clip them"
         )
     return (f"{found}; clipped",)

@@ -6,6 +6,8 @@ from torch import Tensor
 from divbench.errors import InputError
 from divbench.metrics._neighbours import check_rows
 
+_SMALLEST, _LARGEST = 1e-140, 1e140
+
 
 def unit_rows(fake: Tensor) -> Tensor:
     """Rows divided by their norm, [n, D] float64.
@@ -15,15 +17,17 @@ def unit_rows(fake: Tensor) -> Tensor:
     """
     check_rows("fake", fake)
     rows = fake.double()
-    largest = rows.abs().amax(1, keepdim=True)
-    empty = (largest[:, 0] == 0).nonzero()[:, 0]
+    norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    if not bool(((norms > _SMALLEST) & (norms < _LARGEST)).all()):  # squares left the range of float64, or a zero row
+        rows = rows / rows.abs().amax(1, keepdim=True).clamp(min=torch.finfo(torch.float64).tiny)
+        norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    empty = (norms[:, 0] == 0).nonzero()[:, 0]
     if len(empty):
         raise InputError(
             f"{len(empty)} of {len(fake)} embeddings are all zero (the first is row {int(empty[0])}): cosine "
             "similarity is undefined for them; check the images, or use another embedder"
         )
-    rows = rows / largest  # no overflow or underflow in the squares
-    return rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    return rows / norms
 
 
 def small_gram(rows: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ def test_the_wrong_deviation_is_found_out_by_whole_pixel_values():
 
 
 def test_unstated_normalisation_is_an_error_that_names_range_and_remedy():
-    with pytest.raises(InputError, match=r"from -\d.* normalized = one of .*cifar10-dc gives whole"):
+    with pytest.raises(InputError, match=r"from -\d.* \(--normalized\) = one of .*cifar10-dc gives whole"):
         to_uint8(normalised(smooth(), "cifar10-dc"), "x", None, False)
 
 

@@ -111,7 +111,7 @@ def _stated(path: Path, images: Tensor, options: ReadOptions) -> tuple[Tensor, s
         raise InputError(
             f"{path}: {len(images) if images.ndim else 0} images have no labels: none in the file, and no "
             f"{path.stem.replace('images', 'labels')}{path.suffix} beside it. If the images lie class after class, "
-            "say how many there are of each with per_class"
+            "say how many there are of each with per_class (--per-class)"
         )
     labels = in_order(len(images), options.per_class, str(path))
     classes = len(images) // options.per_class

@@ -1,0 +1,30 @@
+"""The README's output is real."""
+
+import re
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from divbench.cli import main
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_the_demo_prints_what_the_readme_shows():
+    shown = re.search(r"<!-- demo -->\n```\n(.*?)\n```", README.read_text(), re.DOTALL).group(1)
+    assert CliRunner().invoke(main, ["demo"]).stdout.rstrip() == shown
+
+
+def test_the_example_metric_works(tmp_path):
+    import torch
+
+    code = re.search(r"```python\n(from torch import Tensor.*?)```", README.read_text(), re.DOTALL).group(1)
+    scope = {}
+    exec(code, scope)
+    from divbench.metrics import METRICS
+
+    try:
+        rows = torch.tensor([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
+        assert METRICS["widest_angle"](rows, rows) == 1.0
+    finally:
+        METRICS._items.pop("widest_angle")
