@@ -10,6 +10,8 @@ Every message says what was expected, what came, and what to do; the command lin
     └── MissingExtraError   an optional dependency that is not installed
 """
 
+from collections.abc import Sequence
+
 
 class DivbenchError(Exception):
     """Base of every error that a user can cause and mend."""
@@ -36,3 +38,8 @@ class MissingExtraError(DivbenchError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs an optional dependency: pip install 'divbench[{extra}]'")
+
+
+def shorten(names: Sequence[str], most: int = 5) -> str:
+    """The first ``most`` names and, where there are more, how many in all; for lists inside messages."""
+    return ", ".join(names[:most]) + (f", ... ({len(names)} in all)" if len(names) > most else "")

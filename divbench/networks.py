@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from divbench.errors import WeightsError
+from divbench.errors import WeightsError, shorten
 
 _SUFFIXES = (".safetensors", ".pt", ".pth", ".th", ".bin", ".ckpt")
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network")
@@ -185,15 +185,14 @@ def load_state(network: nn.Module, state: Mapping[str, Tensor], source: str, *, 
     fitting = {key: _plain(value, meta) for key, value in given.items() if key not in reshaped}
     result = network.load_state_dict(fitting, strict=False)
     missing = [k for k in result.missing_keys if k not in reshaped and not k.endswith("num_batches_tracked")]
-    complaints = [
-        _some("missing", missing),
-        _some("unexpected", result.unexpected_keys),
-        _some("of another shape", [_shapes(k, given[k], mine[k]) for k in given if k in reshaped]),
-    ]
-    if any(complaints):
-        raise WeightsError(
-            f"{source}: the weights do not fit; {'; '.join(filter(None, complaints))}. {describe(state)}"
-        )
+    wrong = {
+        "missing": missing,
+        "unexpected": result.unexpected_keys,
+        "of another shape": [_shapes(k, given[k], mine[k]) for k in given if k in reshaped],
+    }
+    complaints = [f"{what}: {shorten(keys, _SHOWN)}" for what, keys in wrong.items() if keys]
+    if complaints:
+        raise WeightsError(f"{source}: the weights do not fit; {'; '.join(complaints)}. {describe(state)}")
 
 
 def _plain(value: Tensor, meta: bool) -> Tensor:
@@ -203,11 +202,6 @@ def _plain(value: Tensor, meta: bool) -> Tensor:
 
 def _shapes(key: str, given: Tensor, mine: Tensor) -> str:
     return f"{key} (file {list(given.shape)}, network {list(mine.shape)})"
-
-
-def _some(what: str, keys: list[str]) -> str:
-    more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
-    return f"{what}: {', '.join(keys[:_SHOWN])}{more}" if keys else ""
 
 
 def describe(state: Mapping[str, Tensor]) -> str:
@@ -227,5 +221,5 @@ def describe(state: Mapping[str, Tensor]) -> str:
     elif any(re.search(r"\.(attn|self_attention|attention)\.", key) for key in state):
         guess = "a transformer"
     else:
-        guess = f"a network whose tensors begin with {', '.join(list(state)[:_SHOWN])}"
+        guess = f"a network whose tensors begin with {shorten(list(state), _SHOWN)}"
     return f"The file looks like {guess} ({count:,} numbers in {len(state)} tensors)"

@@ -3,9 +3,8 @@
 import os
 from pathlib import Path
 
-from divbench.errors import InputError
+from divbench.errors import InputError, shorten
 from divbench.images.decode import SUFFIXES
-from divbench.images.reader import shorten
 
 SPLITS = ("train", "val", "test", "valid", "validation", "training", "testing")
 _WRAPPERS = frozenset({*SPLITS, "images", "syn_data"})

@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from divbench.errors import InputError
+from divbench.errors import InputError, shorten
 from divbench.images.imageset import ImageSet
 from divbench.images.layout import number_of
-from divbench.images.reader import shorten
 from divbench.images.wordnet import WNID, names_of, plain
 
 HOW = ("name", "index", "wnid")

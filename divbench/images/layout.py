@@ -7,11 +7,10 @@ from pathlib import Path
 
 import torch
 
-from divbench.errors import InputError
+from divbench.errors import InputError, shorten
 from divbench.images.files import Files
 from divbench.images.folders import ANNOTATIONS, entries, image_folder, is_image
 from divbench.images.imageset import ImageSet
-from divbench.images.reader import shorten
 
 _SNAPSHOT = re.compile(r"_iter\d+$")
 _NUMBERED = re.compile(r"(?:new)?(\d+)")

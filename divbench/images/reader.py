@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from divbench.errors import InputError
+from divbench.errors import InputError, shorten
 from divbench.images.imageset import ImageSet
 from divbench.registry import Registry
 
@@ -85,8 +85,3 @@ def _unknown(source: str) -> str:
     else:
         what = "a file of no known format"
     return f"{source}: {what}. Accepted:\n{accepted}"
-
-
-def shorten(names: list[str] | tuple[str, ...], most: int = 5) -> str:
-    """The first names and how many more there are."""
-    return ", ".join(names[:most]) + (f", ... ({len(names)} in all)" if len(names) > most else "")

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from divbench.errors import InputError, MissingExtraError
+from divbench.errors import InputError, MissingExtraError, shorten
 from divbench.images.decode import decode_bytes
 from divbench.images.imageset import ImageSet, Picture
-from divbench.images.reader import Reader, ReadOptions, register, shorten
+from divbench.images.reader import Reader, ReadOptions, register
 
 PREFIX = "hf:"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from divbench.errors import InputError
+from divbench.errors import InputError, shorten
 from divbench.images.imageset import ImageSet
-from divbench.images.reader import Reader, ReadOptions, register, shorten
+from divbench.images.reader import Reader, ReadOptions, register
 from divbench.images.readers.tensors import TAKES, read_file
 
 _PART = re.compile(r"images_best_(\d+)\.pt")

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from divbench.errors import InputError
+from divbench.errors import InputError, shorten
 from divbench.images.arrays import as_tensor, image_set
 from divbench.images.imageset import ImageSet
-from divbench.images.reader import Reader, ReadOptions, register, shorten
+from divbench.images.reader import Reader, ReadOptions, register
 from divbench.images.storage import load_npz, npz_keys
 
 

@@ -8,11 +8,11 @@ from pathlib import Path, PurePosixPath
 
 import torch
 
-from divbench.errors import InputError
+from divbench.errors import InputError, shorten
 from divbench.images.decode import SUFFIXES, decode_bytes
 from divbench.images.files import fingerprint_files
 from divbench.images.imageset import BadImageError, ImageSet, Picture
-from divbench.images.reader import Reader, ReadOptions, register, shorten
+from divbench.images.reader import Reader, ReadOptions, register
 
 PREFIX = "wds:"
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
