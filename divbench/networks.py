@@ -1,24 +1,21 @@
-"""Networks, weights read without executing anything, and the layer whose input is the embedding."""
+"""Networks, state dicts in weight files, and the layer whose input is the embedding."""
 
-import argparse
-import pickle
 import re
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
-import safetensors
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from divbench.errors import WeightsError, shorten
+from divbench.storage import load_safetensors, load_torch
 
 _SUFFIXES = (".safetensors", ".pt", ".pth", ".th", ".bin", ".ckpt")
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network")
 _PREFIXES = ("module.", "model.", "_orig_mod.")
+_REMEDY = "save the state dict alone (torch.save(network.state_dict(), ...) or safetensors) where it was trained"
 _SHOWN = 4
 
 Built = TypeVar("Built")
@@ -103,7 +100,10 @@ def read_state_dict(path: Path) -> StateDict:
         raise WeightsError(f"{path}: no such file; expected network weights ({', '.join(_SUFFIXES)})")
     if path.suffix not in _SUFFIXES:
         raise WeightsError(f"{path}: expected network weights ({', '.join(_SUFFIXES)}), got {path.suffix!r}")
-    found = _read_safetensors(path) if path.suffix == ".safetensors" else _unwrap(path, _read_checkpoint(path))
+    if path.suffix == ".safetensors":
+        found = _read_safetensors(path)
+    else:
+        found = _unwrap(path, load_torch(path, WeightsError, _REMEDY))
     state = found.state
     while prefix := next((p for p in _PREFIXES if all(key.startswith(p) for key in state)), None):
         state = {key.removeprefix(prefix): value for key, value in state.items()}
@@ -111,38 +111,10 @@ def read_state_dict(path: Path) -> StateDict:
 
 
 def _read_safetensors(path: Path) -> StateDict:
-    try:
-        with safetensors.safe_open(path, framework="pt", device="cpu") as file:
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            metadata = dict(file.metadata() or {})
-    except (safetensors.SafetensorError, OSError) as error:
-        raise WeightsError(f"{path}: not a readable safetensors file ({error}); fetch or save it again") from error
+    state, metadata = load_safetensors(path, WeightsError)
     if not state:
         raise WeightsError(f"{path}: holds no tensors")
-    return StateDict(state, metadata)
-
-
-def _read_checkpoint(path: Path) -> object:
-    # Training scripts leave these beside the weights; rebuilding them runs no code of the file's choice.
-    scalar: Any = np.float64(0).__reduce__()[0]
-    kinds = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32, np.bool_)]
-    names = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
-    harmless: list[Any] = [argparse.Namespace, np.dtype, *kinds, *((scalar, name) for name in names)]
-    try:
-        with torch.serialization.safe_globals(harmless), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an unusual pickle protocol: what cannot be read is an error below
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        asked = re.search(r"GLOBAL ([\w.]+)", str(error))
-        what = f"asks for {asked[1]}" if asked else "holds more than tensors"
-        raise WeightsError(
-            f"{path}: {what}, and loading that could execute code, so it was refused; save the state dict alone "
-            f"(torch.save(network.state_dict(), ...) or safetensors) with the program that wrote the file"
-        ) from error
-    except Exception as error:  # a damaged file fails wherever torch.load stumbles
-        raise WeightsError(
-            f"{path}: not a readable torch checkpoint ({error!s:.200}); fetch or save it again"
-        ) from error
+    return StateDict(state, dict(metadata))
 
 
 def _unwrap(path: Path, loaded: object) -> StateDict:

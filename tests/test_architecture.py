@@ -16,11 +16,13 @@ RECORD_HALF = ("results", "protocol", "statistics", "report.tables", "cli", "err
 HEAVY = {"torch", "torchvision", "torchmetrics", "open_clip", "timm", "sklearn", "pandas", "matplotlib"}
 ALLOWED = {
     "metrics": {"divbench.errors", "divbench.metrics", "divbench.registry"},
-    "images": {"divbench.constants", "divbench.errors", "divbench.images", "divbench.registry"},
+    "images": {
+        "divbench.constants", "divbench.errors", "divbench.images", "divbench.registry", "divbench.storage",
+    },
     "report": {"divbench.errors", "divbench.protocol", "divbench.report", "divbench.results", "divbench.statistics"},
     "embedders": {
         "divbench.cache", "divbench.constants", "divbench.embedders", "divbench.errors", "divbench.images",
-        "divbench.networks", "divbench.parallel", "divbench.registry",
+        "divbench.networks", "divbench.parallel", "divbench.registry", "divbench.storage",
     },
 }  # fmt: skip
 

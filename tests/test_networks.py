@@ -150,8 +150,8 @@ def test_a_whole_pickled_network_is_refused_by_name(tmp_path: Path):
     [
         ("a.pt", None, "no such file"),
         ("a.txt", b"x", r"expected network weights .* got '.txt'"),
-        ("a.pt", b"", "not a readable torch checkpoint"),
-        ("a.pt", b"PK\x03\x04 no archive", "not a readable torch checkpoint"),
+        ("a.pt", b"", "not a readable file of torch.save"),
+        ("a.pt", b"PK\x03\x04 no archive", "not a readable file of torch.save"),
         ("a.safetensors", b"", "not a readable safetensors file"),
         ("a.safetensors", b"\xff" * 64, "not a readable safetensors file"),
     ],
