@@ -1,6 +1,7 @@
 """One image file -> uint8 pixels, or an error that names the file and the reason."""
 
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", 
 MAX_PIXELS = 64 * 2**20
 """Larger images are refused before they are decoded: a few bytes of PNG can ask for gigabytes."""
 _ORIENTATION = 0x0112
+_DEEP = re.compile(r"^I;16|;16[BLN]")
 _CONVERTED = {"P": "palette", "CMYK": "cmyk", "YCbCr": "ycbcr", "HSV": "hsv", "L": "grey", "1": "grey"}
 
 
@@ -35,8 +37,8 @@ def decode_bytes(data: bytes, name: str) -> Picture:
     greyscale, 16-bit and opaque-alpha images become RGB with a remark.
 
     Returns:
-        Pixels [3, H, W] uint8; remarks out of ``jpeg``, ``grey``, ``palette``, ``cmyk``, ``16-bit``, ``opaque-alpha``,
-        ``exif-rotated``, ``ycbcr``, ``hsv``.
+        Pixels [3, H, W] uint8; remarks out of ``jpeg``, ``lossy-webp``, ``grey``, ``palette``, ``cmyk``, ``16-bit``,
+        ``opaque-alpha``, ``exif-rotated``, ``ycbcr``, ``hsv``.
 
     Raises:
         BadImageError: empty, not an image, truncated, animated, too large, partly transparent, or float values.
@@ -52,14 +54,14 @@ def decode_bytes(data: bytes, name: str) -> Picture:
         # An MPO is a camera's JPEG with previews behind it; the first frame is the image.
         if getattr(image, "is_animated", False) and image.format != "MPO":
             raise BadImageError(f"{name}: is animated or has several pages; save the frame that is meant as one image")
-        deep = "16" in str([tile[3] for tile in getattr(image, "tile", ())])
+        deep = _is_deep(image)
         try:
             image.load()
             rotated = image.getexif().get(_ORIENTATION, 1) not in (0, 1)
         # Pillow's decoders raise almost anything on damaged bytes.
         except Exception as problem:
             raise BadImageError(f"{name}: is damaged or truncated: {problem}") from None
-        remarks = ["jpeg"] if _is_jpeg(image) else []
+        remarks = _lossy(image, data)
         try:
             pixels, how = _to_rgb(image, name)
         except ValueError as problem:
@@ -82,8 +84,31 @@ def _open(data: bytes, name: str) -> Image.Image:
         raise BadImageError(f"{name}: is damaged: {problem}") from None
 
 
-def _is_jpeg(image: Image.Image) -> bool:
-    return image.format in ("JPEG", "MPO") or image.info.get("compression") == "jpeg"
+def _is_deep(image: Image.Image) -> bool:
+    """Whether an image that is not loaded yet stores 16 bits per channel, which Pillow cuts to 8 in colour."""
+    for codec, _, _, arguments in getattr(image, "tile", ()):
+        raw, *rest = arguments if isinstance(arguments, tuple) else (arguments,)
+        # "I;16" and "RGB;16B" are such modes; "BGR;16" is 16 bits for all three channels of a BMP.
+        if _DEEP.search(str(raw)) or (codec == "ppm" and rest and rest[0] > 255):
+            return True
+    return False
+
+
+def _lossy(image: Image.Image, data: bytes) -> list[str]:
+    if image.format in ("JPEG", "MPO") or image.info.get("compression") == "jpeg":
+        return ["jpeg"]
+    return ["lossy-webp"] if image.format == "WEBP" and b"VP8 " in _webp_chunks(data) else []
+
+
+def _webp_chunks(data: bytes) -> set[bytes]:
+    """Names of the chunks of a WEBP file; lossy pixels are in ``VP8 ``, lossless ones in ``VP8L``."""
+    names, at = set(), 12
+    while at + 8 <= len(data):
+        name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+        names.add(name)
+        # A frame's chunks lie inside ANMF, behind 16 bytes about its place.
+        at += 24 if name == b"ANMF" else 8 + size + size % 2
+    return names
 
 
 def _to_rgb(image: Image.Image, name: str) -> tuple[Tensor, list[str]]:

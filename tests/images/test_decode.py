@@ -52,11 +52,33 @@ def test_grey_palette_cmyk_become_rgb_with_a_remark():
     assert decode_bytes(encoded(image.convert("L")), "x").pixels.shape == (3, 5, 7)
 
 
-def test_16_bit_is_scaled_not_clipped():
+@pytest.mark.parametrize(
+    ("form", "save"),
+    [("PNG", {}), ("TIFF", {}), ("TIFF", {"compression": "tiff_lzw"}), ("TIFF", {"compression": "tiff_adobe_deflate"})],
+)
+def test_16_bit_is_scaled_not_clipped(form, save):
     values = np.array([[0, 200, 257, 32896, 65535]], np.uint16)
-    picture = decode_bytes(encoded(Image.fromarray(values)), "x")
+    picture = decode_bytes(encoded(Image.fromarray(values), form, **save), "x")
     assert picture.pixels[0].tolist() == [[0, 1, 1, 128, 255]]
-    assert "16-bit" in picture.remarks
+    assert picture.remarks == ("grey", "16-bit")
+
+
+@pytest.mark.parametrize(("form", "save"), [("BMP", {}), ("TIFF", {}), ("TIFF", {"compression": "tiff_lzw"})])
+def test_8_bit_files_are_not_called_16_bit_whatever_their_size(form, save):
+    noise = np.random.default_rng(1).integers(0, 256, (3, 80, 3), dtype=np.uint8)
+    for width in range(1, 81):  # 16 comes up in the row lengths and offsets of some
+        picture = decode_bytes(encoded(Image.fromarray(noise[:, :width]), form, **save), "x")
+        assert picture.remarks == (), width
+        assert np.array_equal(picture.pixels.permute(1, 2, 0), noise[:, :width])
+
+
+def test_a_bmp_of_16_bits_per_pixel_has_fewer_than_8_per_channel():
+    masks = struct.pack("<3I", 0xF800, 0x07E0, 0x001F)
+    header = struct.pack("<IiiHHIIiiII", 40, 1, 1, 1, 16, 3, 4, 0, 0, 0, 0)
+    data = b"BM" + struct.pack("<IHHI", 70, 0, 0, 66) + header + masks + struct.pack("<HH", 0xF800, 0)
+    picture = decode_bytes(data, "x")
+    assert picture.pixels.flatten().tolist() == [255, 0, 0]
+    assert picture.remarks == ()
 
 
 def test_16_bit_colour_is_remarked():
@@ -69,6 +91,45 @@ def test_16_bit_colour_is_remarked():
     picture = decode_bytes(data, "x")
     assert picture.pixels.flatten().tolist() == [255, 128, 0]
     assert picture.remarks == ("16-bit",)
+
+
+def test_16_bit_colour_tiff_and_ppm_are_remarked():
+    fields = [(256, 3, 1, 1), (257, 3, 1, 1), (258, 3, 3, 122), (259, 3, 1, 1), (262, 3, 1, 2), (273, 4, 1, 128)]
+    fields += [(277, 3, 1, 3), (278, 3, 1, 1), (279, 4, 1, 6)]
+    entries = b"".join(struct.pack("<HHII", *field) for field in fields)
+    directory = struct.pack("<H", len(fields)) + entries + struct.pack("<I", 0)
+    values = (65535, 32896, 0)
+    tiff = b"II*\0" + struct.pack("<I", 8) + directory + struct.pack("<3H", 16, 16, 16) + struct.pack("<3H", *values)
+    for data in (tiff, b"P6 1 1 65535\n" + struct.pack(">3H", *values)):
+        picture = decode_bytes(data, "x")
+        assert picture.pixels.flatten().tolist() == [255, 128, 0]
+        assert picture.remarks == ("16-bit",)
+    assert decode_bytes(b"P6 1 1 100\n\x64\x32\0", "x").remarks == ()
+
+
+def lossy_and_lossless_webp(**save):
+    image = Image.fromarray(RGB)
+    return [decode_bytes(encoded(image, "WEBP", lossless=lossless, **save), "x") for lossless in (False, True)]
+
+
+def test_lossy_webp_is_remarked():
+    for save in ({}, {"icc_profile": b"VP8 is no chunk here"}, {"icc_profile": b"odd"}):
+        lossy, lossless = lossy_and_lossless_webp(**save)
+        assert lossy.remarks == ("lossy-webp",)
+        assert lossless.remarks == ()
+    assert not np.array_equal(lossy.pixels.permute(1, 2, 0), RGB)
+
+
+def test_the_only_frame_of_an_animated_webp_is_remarked_as_well():
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return name + struct.pack("<I", len(data)) + data
+
+    width_height = b"\x06\0\0\x04\0\0"
+    for lossless, remarks in ((False, ("lossy-webp",)), (True, ())):
+        still = encoded(Image.fromarray(RGB), "WEBP", lossless=lossless)[12:]
+        frame = chunk(b"ANMF", bytes(6) + width_height + bytes(4) + still)
+        whole = b"WEBP" + chunk(b"VP8X", b"\2\0\0\0" + width_height) + chunk(b"ANIM", bytes(6)) + frame
+        assert decode_bytes(chunk(b"RIFF", whole), "x").remarks == remarks
 
 
 def test_32_bit_integers_beyond_16_bits_are_an_error():
