@@ -91,7 +91,10 @@ def find_root(folder: Path, split: str | None) -> tuple[Path, str, tuple[str, ..
             here, wanted = here / str(wanted), None
             continue
         if (wanted is not None and splits) or (kind is None and len(splits) > 1):
-            raise InputError(f"{here}: {_asked(wanted)}; choose split = {' or '.join(path.name for path in splits)}")
+            names = " or ".join(path.name for path in splits)
+            raise InputError(
+                f"{here}: {_asked(wanted)}; choose split (--split, for real data) = {names}, or give that folder itself"
+            )
         if kind is not None:
             break
         candidates = [path for path in below if kind_within(path)]

@@ -10,6 +10,9 @@ from torch import Tensor
 
 from divbench.errors import InputError
 
+NO_CLASSES = ("all",)
+"""The classes of a set that has none: everything is in one."""
+
 
 class Picture(NamedTuple):
     """One decoded image: pixels [3, H, W] uint8, and remarks such as ``"jpeg"`` or ``"cmyk"`` that are counted."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from divbench.errors import InputError, shorten
-from divbench.images.imageset import ImageSet
+from divbench.images.imageset import NO_CLASSES, ImageSet
 from divbench.images.layout import number_of
 from divbench.images.wordnet import WNID, names_of, plain
 
@@ -24,14 +24,12 @@ class ClassMatch:
         fake: the synthetic set with ``classes`` as its classes.
         classes: the real set's classes in its order; with ``common``, those that both sides have.
         how: ``"name"``, ``"index"`` or ``"wnid"``.
-        missing: those of ``classes`` without a synthetic image; empty with ``common``.
         note: one line that says what was mapped onto what.
     """
 
     fake: ImageSet
     classes: tuple[str, ...]
     how: str
-    missing: tuple[str, ...]
     note: str
 
     def restrict(self, real: ImageSet) -> ImageSet:
@@ -56,13 +54,19 @@ def match_classes(
         common: keep only the classes that both sides have.
 
     Raises:
-        InputError: the mapping is not certain, is ambiguous, or leaves synthetic classes without a real one.
+        InputError: the mapping is not certain, is ambiguous, or leaves synthetic classes without a real one; or the
+            real set has none.
     """
     if not fake.labelled:
         raise InputError(f"{fake.name}: has no class labels; only measures of the whole set apply")
     if how is not None and how not in HOW:
         raise InputError(f"classes cannot be matched by {how!r}; choose {', '.join(HOW)}")
     used = _used(fake)
+    if real_classes == NO_CLASSES and used != NO_CLASSES:
+        raise InputError(
+            f"{fake.name}: has {len(used)} classes ({shorten(used)}), and the real set has none; give real data with "
+            "class folders, or a flat synthetic folder, which is measured as a whole (dataset scope)"
+        )
     real = {name: label for label, name in enumerate(real_classes)}
     if how is None:
         how = _certain(used, real_classes)
@@ -189,8 +193,7 @@ def _matched(
     note = _note(how, mapping, real)
     if common and (lacking or len(classes) < len(real)):
         note += f"; only the {len(classes)} common classes of {len(used)} synthetic and {len(real)} real ones"
-    missing = tuple(name for label, name in enumerate(classes) if kept[label] not in mapping.values())
-    return ClassMatch(relabelled, classes, how, missing, note)
+    return ClassMatch(relabelled, classes, how, note)
 
 
 def _relabel(images: ImageSet, new: dict[int, int], classes: tuple[str, ...]) -> ImageSet:

@@ -10,12 +10,12 @@ import torch
 from divbench.errors import InputError, shorten
 from divbench.images.files import Files
 from divbench.images.folders import ANNOTATIONS, entries, image_folder, is_image
-from divbench.images.imageset import ImageSet
+from divbench.images.imageset import NO_CLASSES, ImageSet
+from divbench.images.wordnet import WNID
 
 _SNAPSHOT = re.compile(r"_iter\d+$")
 _NUMBERED = re.compile(r"(?:new)?(\d+)")
 _DISTILLED = re.compile(r"class(\d+)_id\d+$")
-_WNID = re.compile(r"n\d{8}")
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def _classes(root: Path) -> Layout:
 def _choose(root: Path, holding: list[Path]) -> tuple[list[Path], str]:
     """The class folders in class order, and what form their names have."""
     new = [path for path in holding if re.fullmatch(r"new\d+", path.name)]
-    wnids = [path for path in holding if _WNID.fullmatch(path.name)]
+    wnids = [path for path in holding if WNID.fullmatch(path.name)]
     digits = [path for path in holding if path.name.isdecimal()]
     if wnids and not new:
         return wnids, "class folders named by WordNet id"
@@ -143,7 +143,7 @@ def _annotated(root: Path) -> Layout:
     except (OSError, UnicodeDecodeError) as problem:
         raise InputError(f"{table}: cannot be read: {problem}") from None
     for number, row in enumerate(rows, 1):
-        if len(row) < 2 or not _WNID.fullmatch(row[1]) or Path(row[0]).name != row[0]:
+        if len(row) < 2 or not WNID.fullmatch(row[1]) or Path(row[0]).name != row[0]:
             raise InputError(f"{table}, line {number}: expected a file name and a WordNet id, separated by a tab")
     classes = tuple(sorted({row[1] for row in rows}))
     index = {name: label for label, name in enumerate(classes)}
@@ -174,4 +174,4 @@ def _flat(root: Path) -> Layout:
     if others:
         notes.append(f"ignored beside the images: {shorten(others)}")
     found = f"flat folder of {len(final)} images without labels"
-    return Layout(tuple(final), (0,) * len(final), ("all",), found, tuple(notes), labelled=False)
+    return Layout(tuple(final), (0,) * len(final), NO_CLASSES, found, tuple(notes), labelled=False)

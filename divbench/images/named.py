@@ -49,7 +49,7 @@ def read_named(name: str, options: ReadOptions) -> ImageSet:
     known = DATASETS[name]
     split = options.split or known.splits[0]
     if split not in known.splits:
-        raise InputError(f"{name}: has no split {split!r}; choose from {', '.join(known.splits)}")
+        raise InputError(f"{name}: has no split {split!r}; choose split (--split) = {' or '.join(known.splits)}")
     images = known.load(split, data_dir(options), options.download)
     return replace(
         images,

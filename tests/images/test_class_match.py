@@ -18,7 +18,6 @@ def test_equal_names_match_by_name_whatever_their_order():
     assert match.how == "name"
     assert match.fake.labels.tolist() == [2, 0, 1]
     assert match.fake.classes == match.classes == CIFAR
-    assert match.missing == ()
 
 
 def test_numbered_classes_match_by_index_and_say_so():
@@ -32,7 +31,6 @@ def test_numbered_classes_match_by_index_and_say_so():
 def test_a_number_is_an_index_even_where_classes_are_missing():
     match = match_classes(a_set(["new000", "new002"]), CIFAR)
     assert match.fake.labels.tolist() == [0, 2]
-    assert match.missing == ("automobile",)
 
 
 def test_numbers_meet_numbers_of_another_width():
@@ -44,8 +42,7 @@ def test_too_few_numbers_have_to_be_confirmed():
     fake = a_set(["0", "1"])
     with pytest.raises(InputError, match=r"confirm one of: how='index' matches all: 0 = airplane, 1 = automobile"):
         match_classes(fake, CIFAR)
-    match = match_classes(fake, CIFAR, how="index")
-    assert match.missing == ("bird",)
+    assert match_classes(fake, CIFAR, how="index").fake.labels.tolist() == [0, 1]
 
 
 def test_too_many_numbers_are_an_error_and_common_keeps_the_shared():
@@ -102,7 +99,6 @@ def test_synthetic_classes_that_the_real_set_lacks():
     match = match_classes(fake, CIFAR, common=True)
     assert match.classes == ("airplane", "bird")
     assert match.fake.labels.tolist() == [0, 1]
-    assert match.missing == ()
     assert "only the 2 common classes of 3 synthetic and 3 real ones" in match.note
     real = match.restrict(a_set(CIFAR, [2, 1, 0, 2]))
     assert real.classes == ("airplane", "bird")
@@ -124,7 +120,6 @@ def test_restrict_changes_nothing_without_common():
 def test_classes_without_images_cannot_be_wrong():
     match = match_classes(a_set(["airplane", "zebra"], [0, 0]), CIFAR)
     assert match.fake.labels.tolist() == [0, 0]
-    assert match.missing == ("automobile", "bird")
 
 
 def test_unlabelled_and_unknown_ways_are_errors():
@@ -132,6 +127,17 @@ def test_unlabelled_and_unknown_ways_are_errors():
         match_classes(a_set(["all"], labelled=False), CIFAR)
     with pytest.raises(InputError, match="choose name, index, wnid"):
         match_classes(a_set(CIFAR), CIFAR, how="guess")
+
+
+@pytest.mark.parametrize("classes", [["cat", "dog"], ["0", "1"], ["0"], ["new000"]])
+@pytest.mark.parametrize("how", [None, "index", "name"])
+def test_a_real_set_without_classes_is_told_from_other_names(classes, how):
+    with pytest.raises(InputError, match=r"real set has none; give real data with class folders, or a flat synthetic"):
+        match_classes(a_set(classes), ("all",), how=how)
+
+
+def test_a_class_that_is_called_all():
+    assert match_classes(a_set(["all"]), ("all",)).fake.labels.tolist() == [0]
 
 
 def test_take_per_class_takes_the_first_in_stored_order():

@@ -101,7 +101,7 @@ def test_hub_reads_encoded_images_and_class_names(tmp_path, monkeypatch):
     assert images.labels.tolist() == [1, 0]
     assert images.classes == ("cat", "dog")
     assert images.images.fingerprint() != read_images("hf:someone/pets:small", split="test").images.fingerprint()
-    with pytest.raises(InputError, match="choose split = train or test"):
+    with pytest.raises(InputError, match=r"choose split \(--split\) = train or test"):
         read_images("hf:someone/pets")
     with pytest.raises(InputError, match="nowhere.*say download"):
         read_images("hf:gone")

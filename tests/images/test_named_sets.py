@@ -20,7 +20,7 @@ def test_digits_are_always_there():
 
 
 def test_an_unknown_split_is_an_error():
-    with pytest.raises(InputError, match="no split 'train'; choose from all"):
+    with pytest.raises(InputError, match=r"no split 'train'; choose split \(--split\) = all"):
         read_images("digits", split="train")
 
 

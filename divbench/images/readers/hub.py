@@ -9,7 +9,7 @@ import torch
 
 from divbench.errors import InputError, MissingExtraError, shorten
 from divbench.images.decode import decode_bytes
-from divbench.images.imageset import ImageSet, Picture
+from divbench.images.imageset import NO_CLASSES, ImageSet, Picture
 from divbench.images.reader import Reader, ReadOptions, register
 
 PREFIX = "hf:"
@@ -58,7 +58,7 @@ def read(source: str, options: ReadOptions) -> list[ImageSet]:
     found = f"Hugging Face data set {source.removeprefix(PREFIX)}, split {split}, column {image!r}"
     if label is None:
         nothing = torch.zeros(len(rows), dtype=torch.int64)
-        return [ImageSet(images, nothing, ("all",), name, found, ("no class labels",), labelled=False)]
+        return [ImageSet(images, nothing, NO_CLASSES, name, found, ("no class labels",), labelled=False)]
     labels = torch.tensor(rows[label][:], dtype=torch.int64)
     return [ImageSet(images, labels, tuple(rows.features[label].names), name, f"{found}, labels {label!r}")]
 
@@ -81,7 +81,7 @@ def _load(source: str, options: ReadOptions) -> tuple[Any, str]:
     split = options.split or (next(iter(splits)) if len(splits) == 1 else None)
     if split is None or split not in splits:
         asked = "holds several splits" if split is None else f"has no split {split!r}"
-        raise InputError(f"{source}: {asked}; choose split = {' or '.join(splits)}")
+        raise InputError(f"{source}: {asked}; choose split (--split) = {' or '.join(splits)}")
     return splits[split], split
 
 

@@ -11,7 +11,7 @@ import torch
 from divbench.errors import InputError, shorten
 from divbench.images.decode import SUFFIXES, decode_bytes
 from divbench.images.files import fingerprint_files
-from divbench.images.imageset import BadImageError, ImageSet, Picture
+from divbench.images.imageset import NO_CLASSES, BadImageError, ImageSet, Picture
 from divbench.images.reader import Reader, ReadOptions, register
 
 PREFIX = "wds:"
@@ -79,7 +79,7 @@ def read(source: str, options: ReadOptions) -> list[ImageSet]:
     unlabelled = [index for index, label in enumerate(labels) if label is None]
     if len(unlabelled) == len(samples):
         nothing = torch.zeros(len(samples), dtype=torch.int64)
-        return [ImageSet(images, nothing, ("all",), name, found, ("no .cls members: no labels",), labelled=False)]
+        return [ImageSet(images, nothing, NO_CLASSES, name, found, ("no .cls members: no labels",), labelled=False)]
     if unlabelled:
         raise InputError(
             f"{images.name_of(unlabelled[0])}: has no .cls beside it, as {len(unlabelled)} of {len(samples)} images"
