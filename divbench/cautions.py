@@ -1,5 +1,6 @@
 """Cautions: what a reader of the numbers has to know before believing them."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -7,6 +8,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from divbench.embedders.embed import Embeddings
+from divbench.errors import shorten
 from divbench.metrics._neighbours import hits
 from divbench.results import Caution, Score
 
@@ -17,6 +19,7 @@ On CIFAR-10 training images a JPEG copy of quality 75 is at 1.2 (median) and at 
 of the test images have their nearest training image beyond 4.5, and those closer are true near copies.
 """
 _CROWDED = 2.0  # density above which synthetic rows crowd where real ones are densest
+_ENOUGH = 5  # fewer images of a class than this may sit at another's mean by chance
 _MOSTLY, _HARDLY = 0.6, 0.2  # shares of a class's images that sit nearest to another class's mean, and to their own
 
 
@@ -30,8 +33,9 @@ def cautions(sets: Sequence[Embeddings], real: Embeddings, scores: Sequence[Scor
     yield from _crowding(scores)
     for fake in sets:
         yield from _copies(fake, real)
-        yield from _files(fake)
-    yield from _files(real)
+        yield from _skipped(fake)
+        yield from _lossy(fake)
+    yield from _skipped(real)
 
 
 def _missing_classes(fake: Embeddings) -> Iterator[Caution]:
@@ -40,8 +44,8 @@ def _missing_classes(fake: Embeddings) -> Iterator[Caution]:
     if missing:
         yield Caution(
             "classes-missing",
-            f"{fake.name}: no image of {len(missing)} of {len(fake.classes)} classes ({_some(missing)}); they count as "
-            "uncovered, and metrics that are undefined without images have no value at class scope "
+            f"{fake.name}: no image of {len(missing)} of {len(fake.classes)} classes ({shorten(missing)}); they count "
+            "as uncovered, and metrics that are undefined without images have no value at class scope "
             "(--common-classes scores the others alone)",
         )
 
@@ -54,6 +58,7 @@ def _label_order(fake: Embeddings, real: Embeddings) -> Iterator[Caution]:
     votes = torch.zeros(count, count, dtype=torch.float64, device=nearest.device)
     votes.index_put_((fake.labels, nearest), torch.ones_like(nearest, dtype=torch.float64), accumulate=True)
     shares = (votes / votes.sum(1, keepdim=True).clamp(min=1)).cpu()
+    shares[torch.bincount(fake.labels.cpu(), minlength=count) < _ENOUGH] = 0
     rows, columns = linear_sum_assignment(shares.numpy(), maximize=True)
     swapped = [
         (fake.classes[c], real.classes[d])
@@ -64,7 +69,7 @@ def _label_order(fake: Embeddings, real: Embeddings) -> Iterator[Caution]:
         yield Caution(
             "label-order",
             f"{fake.name}: the images of {len(swapped)} classes look like those of another "
-            f"({_some([f'{a} -> {b}' for a, b in swapped])}); is the class order the real set's?",
+            f"({shorten([f'{a} -> {b}' for a, b in swapped])}); is the class order the real set's?",
         )
 
 
@@ -72,7 +77,7 @@ def _sizes(sets: Sequence[Embeddings]) -> Iterator[Caution]:
     totals = sorted({len(s.labels) for s in sets})
     if len(totals) > 1:
         yield Caution(
-            "unequal-sets", f"the sets hold {_some([str(t) for t in totals])} images; Vendi and coverage grow with n"
+            "unequal-sets", f"the sets hold {shorten([str(t) for t in totals])} images; Vendi and coverage grow with n"
         )
     for fake in sets:
         counts = torch.bincount(fake.labels, minlength=len(fake.classes))
@@ -110,18 +115,20 @@ def _crowding(scores: Sequence[Score]) -> Iterator[Caution]:
 def _copies(fake: Embeddings, real: Embeddings) -> Iterator[Caution]:
     """Images that stand twice in the set, or stand in the real set too; exactly, and up to recompression."""
     total = len(fake.labels)
-    own, theirs = _keys(fake.hashes), set(_keys(real.hashes))
-    repeated = total - len(set(own))
+    own, times, theirs = _keys(fake.hashes), Counter(_keys(fake.hashes)), set(_keys(real.hashes))
+    repeated = total - len(times)
     if repeated:
         yield Caution("duplicates", f"{fake.name}: {repeated} of {total} images repeat an earlier one exactly")
-    near = int((_near(fake.thumbnails, fake.thumbnails) > 1).sum())
-    if near > repeated:
+    alike = _near(fake.thumbnails, fake.thumbnails).tolist()
+    near = sum(count > times[key] for key, count in zip(own, alike, strict=True))
+    if near:
         yield Caution("near-duplicates", f"{fake.name}: {near} of {total} images look like another one of the set")
     copied = sum(key in theirs for key in own)
     if copied:
         yield Caution("copies", f"{fake.name}: {copied} of {total} images are exact copies of real ones")
-    near = int((_near(fake.thumbnails, real.thumbnails) > 0).sum())
-    if near > copied:
+    alike = _near(fake.thumbnails, real.thumbnails).tolist()
+    near = sum(count > 0 and key not in theirs for key, count in zip(own, alike, strict=True))
+    if near:
         yield Caution("near-copies", f"{fake.name}: {near} of {total} images look like a copy of a real one")
 
 
@@ -137,16 +144,16 @@ def _near(thumbnails: Tensor, others: Tensor) -> Tensor:
     return hits(thumbnails.float(), radius, others.float(), closed=True).per_centre
 
 
-def _files(images: Embeddings) -> Iterator[Caution]:
-    total = len(images.labels)
+def _skipped(images: Embeddings) -> Iterator[Caution]:
     if images.skipped:
         yield Caution("skipped", f"{images.name}: {len(images.skipped)} unreadable files were left out")
-    lossy = images.remarks.get("jpeg", 0)
+
+
+def _lossy(fake: Embeddings) -> Iterator[Caution]:
+    """Real photographs are JPEG by nature; a distilled set saved so is no longer what was distilled."""
+    lossy = fake.remarks.get("jpeg", 0) + fake.remarks.get("lossy-webp", 0)
     if lossy:
         yield Caution(
-            "lossy", f"{images.name}: {lossy} of {total} images are JPEG, which moves features; PNG keeps them"
+            "lossy",
+            f"{fake.name}: {lossy} of {len(fake)} images are lossily compressed, which moves features; PNG keeps them",
         )
-
-
-def _some(names: list[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (f", ... {len(names) - most} more" if len(names) > most else "")

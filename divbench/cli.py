@@ -56,7 +56,7 @@ _EXISTING = click.Path(path_type=Path)
 @click.argument("sets", nargs=-1, required=True, metavar="SET...")
 @click.option("--real", required=True, help="Real data: a folder, file, archive or data set name.")
 @click.option(
-    "--split", default=None, help="Part of the real data, such as train.  [default: train, where there are parts]"
+    "--split", default=None, help="Part of the real data, such as train.  [default: the first of a named data set]"
 )
 @click.option(
     "-p", "--protocol", default="paper-resnet18", show_default=True, help="Protocol, or a .toml file with one."
@@ -130,15 +130,17 @@ def score(
     output: Path | None, format_: str,
 ) -> None:  # fmt: skip
     """Score synthetic sets against real data. Several SETs are several seeds of one entry."""
+    from divbench import parallel
     from divbench.cache import Cache
-    from divbench.evaluate import Embedding, evaluate
+    from divbench.evaluate import Embedding, evaluate, no_progress
+    from divbench.files import check_writable
     from divbench.images import read_images, read_repeats
     from divbench.protocol import load_protocol
     from divbench.report.tables import render, score_table
     from divbench.results import save_result
 
-    if output is not None and not output.parent.is_dir():
-        raise click.BadParameter(f"{output}: there is no folder {output.parent}", param_hint="'--output'")
+    if output is not None:
+        check_writable(output)
     rules = load_protocol(protocol)
     truth = read_images(real, split=split, data_dir=data_dir, download=download)
     fakes = [
@@ -148,7 +150,8 @@ def score(
             source, normalized=normalized, as_is=as_is, per_class=per_class, data_dir=data_dir, download=download
         )
     ]
-    for images in (truth, *fakes):
+    first = parallel.rank() == 0  # under torchrun one process speaks and writes
+    for images in (truth, *fakes) if first else ():
         _say(f"{images.name}: {images.recognised}", *(f"  note: {note}" for note in images.notes))
     result = evaluate(
         fakes,
@@ -160,11 +163,12 @@ def score(
         classes=classes,
         common_classes=common_classes,
         cache=None if no_cache else Cache(),
-        progress=_progress,
+        progress=_progress if first else no_progress,
     )
-    if output is not None:
-        save_result(result, output)
-    click.echo(render(score_table(result), format_), nl=False)
+    if first:
+        click.echo(render(score_table(result), format_), nl=False)
+        if output is not None:
+            save_result(result, output)
 
 
 @main.command()
@@ -188,9 +192,12 @@ def compare(
     results: tuple[Path, ...], scope: str, differences: bool, mixed: bool, output: Path | None, format_: str
 ) -> None:
     """Put results into one table, with yardsticks and controls."""
+    from divbench.files import write_whole
     from divbench.report.tables import compare_table, differences_table, render
-    from divbench.results import load_result, write_whole
+    from divbench.results import load_result
 
+    if differences and (mixed or scope != "class"):
+        raise click.UsageError("--differences pairs the classes of comparable results: leave out --mixed and --scope")
     entries = [load_result(path) for path in results]
     table = differences_table(entries, scope) if differences else compare_table(entries, scope, mixed)  # type: ignore[arg-type]
     text = render(table, format_)
@@ -238,10 +245,15 @@ def clear() -> None:
 @_format_option
 def demo(format_: str) -> None:
     """Score three sets of digits, offline: random, k-means and collapsed, ten images per class each."""
+    from divbench import parallel
     from divbench.demo import demo as run
+    from divbench.evaluate import no_progress
     from divbench.report.tables import compare_table, render
 
-    click.echo(render(compare_table(run(_progress)), format_), nl=False)
+    first = parallel.rank() == 0
+    table = compare_table(run(_progress if first else no_progress))
+    if first:
+        click.echo(render(table, format_), nl=False)
 
 
 def _say(*lines: str) -> None:

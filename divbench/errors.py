@@ -6,7 +6,8 @@ Every message says what was expected, what came, and what to do; the command lin
     ├── InputError          a file, folder, archive, tensor or label that cannot be scored
     ├── WeightsError        network weights that cannot be loaded or do not fit
     ├── ProtocolError       a protocol, metric or embedder setting that makes no sense
-    ├── ResultError         a result file that cannot be read, written or compared
+    ├── ResultError         a result that cannot be read or compared
+    ├── OutputError         a file that cannot be written
     └── MissingExtraError   an optional dependency that is not installed
 """
 
@@ -30,7 +31,11 @@ class ProtocolError(DivbenchError):
 
 
 class ResultError(DivbenchError):
-    """A result cannot be read, written or compared."""
+    """A result cannot be read or compared."""
+
+
+class OutputError(DivbenchError):
+    """A file cannot be written."""
 
 
 class MissingExtraError(DivbenchError):

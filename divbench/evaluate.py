@@ -11,10 +11,10 @@ from divbench.cache import Cache
 from divbench.embedders import Embedder, load_embedder
 from divbench.embedders.embed import Embeddings, embed
 from divbench.errors import InputError
-from divbench.images import ImageSet, match_classes, take_per_class
+from divbench.images import BadImageError, ImageSet, match_classes, take_per_class
 from divbench.protocol import Protocol
 from divbench.results import Result
-from divbench.scoring import score
+from divbench.scoring import resolved, score
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """What shows progress: a title and a total give a context whose value is called with the number of finished items."""
@@ -64,6 +64,7 @@ def evaluate(
         classes: how the sets name the real classes (``index``, ``name``, ``wnid``), where that is not plain.
         common_classes: leave out classes that only one side has.
     """
+    protocol = resolved(protocol)
     fakes, real = _matched(sets, real, classes, common_classes)
     if ipc is not None:
         fakes = [take_per_class(fake, ipc) for fake in fakes]
@@ -123,5 +124,10 @@ def _embedder(protocol: Protocol, embedding: Embedding, real: ImageSet) -> Embed
     )
     if embedder.size is not None:
         return embedder
-    height, width = real.read(0).pixels.shape[1:]
-    return embedder.at_size(height) if height == width else embedder
+    for index in range(len(real)):
+        try:
+            height, width = real.read(index).pixels.shape[1:]
+        except BadImageError:
+            continue  # reported with all others by `embed`
+        return embedder.at_size(height) if height == width else embedder
+    return embedder

@@ -63,6 +63,8 @@ class Protocol(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"scopes names one twice: {self.scopes}")
         if min(self.controls.random, self.controls.kmeans, self.controls.collapse) < 0:
             raise ValueError("numbers of control seeds are >= 0")
+        if self.seed < 0:
+            raise ValueError(f"seed is >= 0, got {self.seed}")
         if self.real_per_class is not None and self.real_per_class < 1:
             raise ValueError(f"real_per_class is >= 1, got {self.real_per_class}")
 
@@ -72,6 +74,7 @@ def protocol_digest(protocol: Protocol, embedder: str) -> str:
     settings = msgspec.structs.asdict(protocol)
     for key in ("name", "description", "embedder"):
         del settings[key]
+    settings["scopes"] = sorted(settings["scopes"])
     text = msgspec.json.encode([DEFINITIONS, embedder, settings], order="deterministic")
     return hashlib.sha256(text).hexdigest()[:16]
 
@@ -100,7 +103,7 @@ def load_protocol(name: str) -> Protocol:
         return msgspec.toml.decode(source.read_bytes(), type=Protocol)
     except OSError as error:
         raise ProtocolError(f"{where}: cannot be read ({error.strerror or error})") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ProtocolError(f"{where}: {error}") from error
 
 

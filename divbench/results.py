@@ -1,18 +1,19 @@
 """Result files: what was measured, on what, by which protocol, and how sure it is. No torch in here.
 
-Machines write these files as JSON; `load_result` is strict, so that a file which was edited, cut short or written by
-another version is refused instead of half understood.
+Machines write these files as JSON; `load_result` is strict, so that a file which was cut short, written by another
+version or edited so that it contradicts itself is refused instead of half understood.
 """
 
-import os
-import tempfile
+import math
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
 from divbench.errors import ResultError
+from divbench.files import write_whole
 from divbench.protocol import Protocol, Scope, protocol_digest
 
 SCHEMA = 1
@@ -121,7 +122,6 @@ class Result(Struct, frozen=True, forbid_unknown_fields=True):
     scores: tuple[Score, ...]
     cautions: tuple[Caution, ...]
     environment: Environment
-    recipe: dict[str, Any] | None = None
 
     def score(self, metric: str, scope: Scope = "class") -> Score:
         """The score of ``metric`` at ``scope``; raises `ResultError` where the result does not hold it."""
@@ -153,45 +153,25 @@ def save_result(result: Result, path: str | Path) -> None:
     """Write ``result`` as JSON, whole or not at all.
 
     Raises:
-        ResultError: a value is NaN or infinite, or the file cannot be written (an existing file is then unharmed).
+        ResultError: a value is NaN or infinite.
+        OutputError: the file cannot be written; an existing one is then unharmed.
     """
     data = msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n"
-    if msgspec.json.decode(data, type=Result) != result:
+    try:
+        same = msgspec.json.decode(data, type=Result) == result
+    except msgspec.ValidationError:
+        same = False
+    if not same:
         raise ResultError(f"{path}: the result holds NaN or infinite values, which no result file may; nothing written")
     write_whole(Path(path), data)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write ``data`` to a temporary neighbour and rename it, so that ``path`` is never half-written."""
-    temporary = None
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as error:
-        raise ResultError(f"{path}: cannot be written ({error.strerror or error}); nothing was changed") from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def load_result(path: str | Path) -> Result:
     """Read a result file.
 
     Raises:
-        ResultError: the file is missing, is no result, has unknown or missing keys, another schema number, or a
-            protocol that does not belong to its digest.
+        ResultError: the file is missing, is no result, has unknown or missing keys or another schema number, or
+            contradicts itself.
     """
     path = Path(path)
     try:
@@ -203,7 +183,7 @@ def load_result(path: str | Path) -> Result:
         if schema != SCHEMA:
             raise ResultError(f"{path}: has schema {schema}, this divbench reads schema {SCHEMA}; score the sets again")
         result = msgspec.json.decode(data, type=Result)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ResultError(
             f"{path}: is no divbench result ({error}); make one with 'divbench score ... -o FILE'"
         ) from error
@@ -213,7 +193,34 @@ def load_result(path: str | Path) -> Result:
             f"{path}: $.protocol_digest is {result.protocol_digest}, but its protocol and embedder have "
             f"{expected}: the file was edited; score the sets again"
         )
+    for problem in _contradictions(result):
+        raise ResultError(f"{path}: {problem}: the file was edited or is damaged; score the sets again")
     return result
+
+
+def _contradictions(result: Result) -> Iterator[str]:
+    """What cannot be so in a result that `divbench.score` made."""
+    names = [(score.metric, score.scope) for score in result.scores]
+    if len(set(names)) < len(names):
+        yield "$.scores holds a metric twice at one scope"
+    for i, score in enumerate(result.scores):
+        where = f"$.scores[{i}] ({score.metric}, {score.scope} scope)"
+        if len(score.values) != len(result.sets):
+            yield f"{where} has {len(score.values)} values for {len(result.sets)} sets"
+        if len(score.per_class) != (len(result.sets) if score.scope == "class" else 0):
+            yield f"{where} has {len(score.per_class)} per-class vectors for {len(result.sets)} sets"
+        for value, vector in zip(score.values, score.per_class, strict=False):
+            if len(vector) != len(result.classes):
+                yield f"{where} has {len(vector)} per-class values for {len(result.classes)} classes"
+            elif not _close(value, mean(vector)):
+                yield f"{where} has the value {value}, but its classes have the mean {mean(vector)}"
+        centre, found = score.value, score.interval
+        if found is not None and (centre is None or not found.low <= centre <= found.high):
+            yield f"{where} has an interval that does not hold its value"
+
+
+def _close(a: float | None, b: float | None) -> bool:
+    return a == b if a is None or b is None else math.isclose(a, b, rel_tol=1e-12, abs_tol=1e-12)
 
 
 class _Versioned(Struct):

@@ -9,33 +9,27 @@ Embeddings (real, one per synthetic set)
 
 import hashlib
 import math
-import platform
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 import msgspec
 import torch
 from torch import Tensor
 
-from divbench import __version__
 from divbench.cache import Cache
 from divbench.cautions import cautions
 from divbench.controls import CONTROLS
+from divbench.embedders import choose_device
 from divbench.embedders.embed import Embeddings
 from divbench.errors import InputError
 from divbench.metrics import METRICS, Metric, Parameters
-from divbench.metrics._neighbours import radii, tell_radii
+from divbench.metrics._neighbours import Memory, remembering
 from divbench.protocol import Protocol, Scope, load_protocol, protocol_digest
-from divbench.provenance import code_version
-from divbench.results import SCHEMA, Environment, Interval, Result, Score, SetRecord, mean
-from divbench.statistics import jackknife_half_width, t_half_width
+from divbench.provenance import environment
+from divbench.results import SCHEMA, Result, Score, SetRecord, mean
+from divbench.uncertainty import interval, left_out
 
-_LEAVE_ONE_OUT = 200  # rows up to which a metric's own way of leaving each one out is quick, closed form or not
-_GROUPS = 20  # otherwise so many groups of rows are left out
-_FEWEST = 5  # fewer images (or classes) than this carry no interval: leaving one out of three says too little
 _CACHED_RADII = 8192  # radii of matrices with at least this many rows are worth a file
 
 
@@ -54,7 +48,7 @@ class _Cells:
     """Everything one metric gave at one scope, unit by unit."""
 
     values: list[list[float | None]] = field(default_factory=list)  # [unit][set]
-    left_out: list[list[list[float]]] = field(default_factory=list)  # [unit][set][image or group]
+    left_out: list[list[float]] = field(default_factory=list)  # [unit][image or group], of the first set
     reference: dict[str, list[list[float | None]]] = field(default_factory=dict)  # name -> [unit][seed]
     n_real: list[int] = field(default_factory=list)
     n_fake: list[int] = field(default_factory=list)
@@ -86,23 +80,22 @@ def score(
         ProtocolError: a metric or setting that does not exist.
     """
     started = time.perf_counter()
-    protocol = load_protocol(protocol) if isinstance(protocol, str) else protocol
     sets = [fakes] if isinstance(fakes, Embeddings) else list(fakes)
-    metrics = {key: _resolve(key, settings) for key, settings in protocol.metrics.items()}
-    protocol = msgspec.structs.replace(protocol, metrics={key: settings for key, (_, settings) in metrics.items()})
+    protocol = resolved(load_protocol(protocol) if isinstance(protocol, str) else protocol)
+    metrics = {key: (METRICS[key], settings) for key, settings in protocol.metrics.items()}
+    scopes = _scopes(sets, protocol)
     _check(sets, real)
-    where = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    sets, real = [s.to(where) for s in sets], real.to(where)
+    where = choose_device(device)
+    sets, real = [s.to(str(where)) for s in sets], real.to(str(where))
     real = real if protocol.real_per_class is None else _real_subset(real, protocol.real_per_class, protocol.seed)
-    scopes: tuple[Scope, ...] = protocol.scopes if all(s.labelled for s in sets) else ("dataset",)
     table: dict[tuple[str, Scope], _Cells] = {(key, scope): _Cells() for scope in scopes for key in metrics}
     for label, unit in _units(sets, real, protocol, scopes):
         if progress is not None:
             progress(label)
         try:
-            _use_known_radii(unit.real, metrics, cache)
-            for key, (metric, settings) in metrics.items():
-                _measure(metric, settings, unit, table[key, unit.scope])
+            with remembering(Memory(_keeper(unit.real, cache))):
+                for key, (metric, settings) in metrics.items():
+                    _measure(metric, settings, unit, table[key, unit.scope])
         except InputError as error:
             raise InputError(f"{label}: {error}") from error
     scores = tuple(
@@ -119,20 +112,36 @@ def score(
         sets=tuple(_record(s) for s in sets),
         scores=scores,
         cautions=tuple(cautions(sets, real, scores)),
-        environment=environment(time.perf_counter() - started, real.features.device),
+        environment=environment(time.perf_counter() - started, str(where)),
     )
 
 
-def _resolve(key: str, settings: Parameters) -> tuple[Metric, Parameters]:
-    """The metric and all of its settings, given and default."""
-    metric = METRICS[key]
-    metric.check(settings)
-    return metric, {**metric.parameters, **settings}
+def resolved(protocol: Protocol) -> Protocol:
+    """The protocol with every setting of every metric written out.
+
+    Raises:
+        ProtocolError: a metric or setting that does not exist, or a value out of range.
+    """
+    metrics = {key: METRICS[key].resolve(settings) for key, settings in protocol.metrics.items()}
+    return msgspec.structs.replace(protocol, metrics=metrics)
+
+
+def _scopes(sets: list[Embeddings], protocol: Protocol) -> tuple[Scope, ...]:
+    """Unlabelled sets have no classes, so dataset scope alone."""
+    if all(s.labelled for s in sets):
+        return protocol.scopes
+    if "dataset" not in protocol.scopes:
+        raise InputError(f"the sets have no class labels, and protocol {protocol.name} scores inside classes only")
+    return ("dataset",)
 
 
 def _check(sets: list[Embeddings], real: Embeddings) -> None:
     if not sets:
         raise InputError("no synthetic set was given")
+    for i, fake in enumerate(sets):
+        for other in sets[:i]:
+            if fake.source == other.source:
+                raise InputError(f"{fake.name} and {other.name} are the same images; several sets are several seeds")
     for fake in sets:
         if fake.embedder != real.embedder:
             raise InputError(
@@ -195,17 +204,17 @@ def _controls(real: Tensor, n: int, protocol: Protocol, unit: int) -> dict[str, 
     }
 
 
-def _use_known_radii(real: Tensor, metrics: dict[str, tuple[Metric, Parameters]], cache: Cache | None) -> None:
-    """Take the radii of a large real matrix from the cache, or put them there."""
-    if cache is None or len(real) < _CACHED_RADII:
-        return
-    digest = hashlib.sha256(real.cpu().numpy()).hexdigest()
-    for k in sorted({int(p["k"]) for m, p in metrics.values() if m.needs_real and "k" in p}):
+def _keeper(real: Tensor, cache: Cache | None) -> Callable[[Tensor, int, Callable[[], Tensor]], Tensor]:
+    """Radii of a large real matrix come from the cache, or go there."""
 
-        def compute(k: int = k) -> dict[str, Tensor]:
-            return {"squared": radii(real, k).cpu()}
+    def keep(rows: Tensor, k: int, compute: Callable[[], Tensor]) -> Tensor:
+        if cache is None or rows is not real or len(real) < _CACHED_RADII:
+            return compute()
+        digest = hashlib.sha256(real.cpu().numpy()).hexdigest()
+        kept = cache.remember("radii", f"{digest}-k{k}", lambda: {"squared": compute().cpu()})
+        return kept["squared"].to(real.device)
 
-        tell_radii(real, k, cache.remember("radii", f"{digest}-k{k}", compute)["squared"].to(real.device))
+    return keep
 
 
 def _measure(metric: Metric, settings: Parameters, unit: _Unit, cells: _Cells) -> None:
@@ -213,7 +222,7 @@ def _measure(metric: Metric, settings: Parameters, unit: _Unit, cells: _Cells) -
         return _finite(metric(unit.real, rows, **settings)) if len(rows) else metric.on_nothing
 
     cells.values.append([value(rows) for rows in unit.fakes])
-    cells.left_out.append([_left_out(metric, settings, unit.real, rows) for rows in unit.fakes])
+    cells.left_out.append(left_out(metric, settings, unit.real, unit.fakes[0]) if len(unit.fakes) == 1 else [])
     reference = {key: [value(rows) for rows in seeds] for key, seeds in unit.controls.items()}
     if metric.iid is not None and (n := len(unit.fakes[0])):
         reference["iid"] = [metric.iid(len(unit.real), n, **settings)]
@@ -221,19 +230,6 @@ def _measure(metric: Metric, settings: Parameters, unit: _Unit, cells: _Cells) -
         cells.reference.setdefault(key, []).append(values)
     cells.n_real.append(len(unit.real))
     cells.n_fake += [len(rows) for rows in unit.fakes]
-
-
-def _left_out(metric: Metric, settings: Parameters, real: Tensor, fake: Tensor) -> list[float]:
-    """Values with each row, or each of `_GROUPS` groups of rows, left out; empty where that says nothing."""
-    n = len(fake)
-    if n < _FEWEST:
-        return []
-    values = metric.left_out(real, fake, **settings) if n <= _LEAVE_ONE_OUT or metric.closed_form else None
-    if values is None:
-        groups = min(n, _GROUPS)
-        member = torch.arange(n, device=fake.device) % groups
-        values = torch.tensor([metric(real, fake[member != g], **settings) for g in range(groups)], dtype=torch.float64)
-    return values.tolist() if bool(torch.isfinite(values).all()) else []
 
 
 def _score(metric: Metric, scope: Scope, cells: _Cells, level: float) -> Score:
@@ -254,29 +250,8 @@ def _score(metric: Metric, scope: Scope, cells: _Cells, level: float) -> Score:
         n_real=(min(cells.n_real), max(cells.n_real)),
         n_fake=(min(cells.n_fake), max(cells.n_fake)),
         reference=reference,
-        interval=_interval(values, by_set, cells, level),
+        interval=interval(values, by_set[0], cells.left_out, level),
     )
-
-
-def _interval(
-    values: tuple[float | None, ...], by_set: list[tuple[float | None, ...]], cells: _Cells, level: float
-) -> Interval | None:
-    """Several sets: t over the sets. One: the jackknife over its images; with few images, t over the classes."""
-    present = [v for v in values if v is not None]
-    if len(present) < len(values):
-        return None
-    centre = sum(present) / len(present)
-    if len(values) > 1:
-        half, how = t_half_width(present, level), f"t over {len(values)} sets"
-        return Interval(centre - half, centre + half, level, how, "the method")
-    strata = [unit[0] for unit in cells.left_out]
-    if all(strata):
-        half, how = jackknife_half_width(strata, level), "jackknife over synthetic images"
-    elif len(by_set[0]) >= _FEWEST:
-        half, how = t_half_width([v for v in by_set[0] if v is not None], level), f"t over {len(by_set[0])} classes"
-    else:
-        return None
-    return Interval(centre - half, centre + half, level, how, "these sets")
 
 
 def _finite(value: float) -> float | None:
@@ -294,21 +269,4 @@ def _record(images: Embeddings) -> SetRecord:
         skipped=images.skipped,
         remarks=dict(sorted(images.remarks.items())),
         notes=images.notes,
-    )
-
-
-def environment(seconds: float, device: torch.device) -> Environment:
-    """What to record of the machine and the code."""
-    commit, dirty = code_version()
-    return Environment(
-        divbench=__version__,
-        python=platform.python_version(),
-        torch=str(torch.__version__),
-        device=str(device),
-        platform=f"{platform.system()} {platform.machine()}",
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
-        seconds=round(seconds, 3),
-        argv=tuple(sys.argv),
-        commit=commit,
-        dirty=dirty,
     )

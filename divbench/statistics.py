@@ -4,7 +4,7 @@ Resampling with replacement is not among them: its duplicates are just what cove
 its interval can miss its own point estimate (0 of 95 % hits on known laws).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ Vector = NDArray[np.float64]
 EXACT_CLASSES = 16
 """Sign-flip tests enumerate all 2^C sign patterns up to this many classes."""
 _FLIPS = 99_999
+_FLIPS_AT_ONCE = 5_000
 
 
 def half_width(standard_error: float, degrees: float, level: float) -> float:
@@ -92,13 +93,19 @@ def sign_flip_p(difference: Vector) -> tuple[float, bool]:
     """Two-sided p of the mean under random signs, and whether it is exact (else 99 999 patterns, fixed seed)."""
     count = len(difference)
     exact = count <= EXACT_CLASSES
-    if exact:
-        signs = 1 - 2 * ((np.arange(2**count)[:, None] >> np.arange(count)) & 1)
-    else:
-        signs = np.random.default_rng(0).choice((-1, 1), size=(_FLIPS, count))
-    observed = abs(difference.sum())
-    extreme = int((np.abs(signs @ difference) >= observed * (1 - 1e-12)).sum())
+    observed = abs(difference.sum()) * (1 - 1e-12)
+    extreme = sum(int((np.abs(signs @ difference) >= observed).sum()) for signs in _signs(count, exact))
     return (extreme / 2**count if exact else (extreme + 1) / (_FLIPS + 1)), exact
+
+
+def _signs(count: int, exact: bool) -> Iterator[NDArray[np.signedinteger]]:
+    """Rows of signs, all 2^count of them or `_FLIPS` random ones, some thousand at a time."""
+    if exact:
+        yield 1 - 2 * ((np.arange(2**count)[:, None] >> np.arange(count)) & 1)
+        return
+    draws = np.random.default_rng(0)
+    for start in range(0, _FLIPS, _FLIPS_AT_ONCE):
+        yield 1 - 2 * draws.integers(0, 2, (min(_FLIPS_AT_ONCE, _FLIPS - start), count), dtype=np.int8)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -15,7 +15,7 @@ def make_embeddings(features, labels, name="set", classes=None, hashes=None, thu
         "features": features.float(),
         "labels": labels,
         "classes": classes or tuple(f"c{i}" for i in range(int(labels.max()) + 1)),
-        "source": name.ljust(64, "0"),
+        "source": f"{name} {float(features.sum())} {labels.tolist()}",
         "embedder": "numbers",
         "name": name,
         "hashes": unlike[:, :16] if hashes is None else hashes,

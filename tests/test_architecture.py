@@ -15,14 +15,14 @@ ROOT = Path(divbench.__file__).parent
 RECORD_HALF = ("results", "protocol", "statistics", "report.tables", "cli", "errors", "registry", "provenance")
 HEAVY = {"torch", "torchvision", "torchmetrics", "open_clip", "timm", "sklearn", "pandas", "matplotlib"}
 ALLOWED = {
-    "metrics": {"divbench.errors", "divbench.metrics", "divbench.registry"},
+    "metrics": {"divbench.errors", "divbench.metrics", "divbench.precision", "divbench.registry"},
     "images": {
         "divbench.constants", "divbench.errors", "divbench.images", "divbench.registry", "divbench.storage",
     },
     "report": {"divbench.errors", "divbench.protocol", "divbench.report", "divbench.results", "divbench.statistics"},
     "embedders": {
         "divbench.cache", "divbench.constants", "divbench.embedders", "divbench.errors", "divbench.images",
-        "divbench.networks", "divbench.parallel", "divbench.registry", "divbench.storage",
+        "divbench.networks", "divbench.parallel", "divbench.precision", "divbench.registry", "divbench.storage",
     },
 }  # fmt: skip
 

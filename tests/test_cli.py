@@ -101,7 +101,7 @@ def test_compare_and_differences(folders, tmp_path):
     assert [line.split()[0] for line in done.stdout.splitlines()[5:8]][:2] == ["one", "two"]
     assert "(collapse to mean)" in done.stdout
     done = run("compare", "--differences", tmp_path / "one.json", tmp_path / "two.json", "--format", "json")
-    assert set(json.loads(done.stdout)[0]) >= {"minus one", "Δ coverage", "Δ coverage_p"}
+    assert set(json.loads(done.stdout)["rows"][0]) >= {"minus one", "Δ coverage", "Δ coverage_p"}
     done = run("compare", tmp_path / "one.json", "-o", tmp_path / "t.md", "--format", "markdown")
     assert done.exit_code == 0
     assert done.stdout == ""
@@ -141,7 +141,7 @@ def test_cache_commands(folders, tmp_path):
 def test_demo_ranks_the_three_sets():
     done = run("demo", "--format", "json")
     assert done.exit_code == 0, done.stderr
-    rows = {row["entry"]: row for row in json.loads(done.stdout)}
+    rows = {row["entry"]: row for row in json.loads(done.stdout)["rows"]}
     assert rows["collapsed"]["coverage"] < rows["random"]["coverage"] < rows["k-means"]["coverage"]
     assert rows["collapsed"]["vendi"] < 1.1 < rows["random"]["vendi"]
     assert abs(rows["random"]["coverage_over_iid"] - 1) < 0.2

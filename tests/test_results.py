@@ -1,13 +1,14 @@
 """Result files: strict, atomic, and described by the schema that is checked in."""
 
 import json
+import os
 from pathlib import Path
 
 import msgspec
 import pytest
 
 import divbench
-from divbench.errors import ResultError
+from divbench.errors import OutputError, ResultError
 from divbench.results import load_result, result_schema, save_result
 from tests.records import make_result, make_score
 
@@ -44,6 +45,15 @@ def edited(tmp_path, edit):
         (lambda d: d.update(schema=99), "has schema 99, this divbench reads schema 1; score the sets again"),
         (lambda d: d["protocol"]["metrics"]["coverage"].update(k=10), r"\$\.protocol_digest .* the file was edited"),
         (lambda d: d["protocol"].update(metrics={}), "at least one metric"),
+        (
+            lambda d: d["scores"][0].update(values=[0.9]),
+            r"\(coverage, class scope\) has the value 0.9, but its classes",
+        ),
+        (lambda d: d["scores"][0].update(values=[0.3, 0.3]), "has 2 values for 1 sets"),
+        (lambda d: d["scores"][0].update(per_class=[[0.3]]), "has 1 per-class values for 3 classes"),
+        (lambda d: d["scores"][0].update(per_class=[]), "has 0 per-class vectors for 1 sets"),
+        (lambda d: d["scores"][0]["interval"].update(low=0.35), "an interval that does not hold its value"),
+        (lambda d: d["scores"].append(d["scores"][0]), "holds a metric twice"),
     ],
 )
 def test_edited_files_are_refused(tmp_path, edit, message):
@@ -51,6 +61,12 @@ def test_edited_files_are_refused(tmp_path, edit, message):
     with pytest.raises(ResultError, match=message) as error:
         load_result(path)
     assert str(path) in str(error.value)
+
+
+def test_bytes_that_are_no_text(tmp_path):
+    (tmp_path / "r.json").write_bytes(b'{"schema": 1, "name": "\xff"}')
+    with pytest.raises(ResultError, match="is no divbench result"):
+        load_result(tmp_path / "r.json")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 1, "name": NaN}', "not json", '{"name": "x"}'])
@@ -81,8 +97,8 @@ def test_a_failing_write_leaves_the_old_file(tmp_path, monkeypatch):
     def full(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("divbench.results.os.fsync", full)
-    with pytest.raises(ResultError, match="No space left on device"):
+    monkeypatch.setattr("divbench.files.os.fsync", full)
+    with pytest.raises(OutputError, match="No space left on device"):
         save_result(make_result(name="other"), path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["r.json"]
@@ -96,7 +112,7 @@ def test_an_interrupt_in_the_middle_of_a_write_leaves_the_old_file(tmp_path, mon
     def interrupt(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("divbench.results.os.fsync", interrupt)
+    monkeypatch.setattr("divbench.files.os.fsync", interrupt)
     with pytest.raises(KeyboardInterrupt):
         save_result(make_result(name="other"), path)
     assert path.read_bytes() == before
@@ -104,8 +120,16 @@ def test_an_interrupt_in_the_middle_of_a_write_leaves_the_old_file(tmp_path, mon
 
 
 def test_unwritable_folder(tmp_path):
-    with pytest.raises(ResultError, match=r"none/r\.json: cannot be written"):
+    with pytest.raises(OutputError, match=r"none/r\.json: there is no folder .*none; make it first"):
         save_result(make_result(), tmp_path / "none" / "r.json")
+    with pytest.raises(OutputError, match="is a folder; name a file in it"):
+        save_result(make_result(), tmp_path)
+
+
+def test_what_is_no_regular_file_is_written_to_and_not_replaced(tmp_path):
+    os.symlink("/dev/null", tmp_path / "null")
+    save_result(make_result(), tmp_path / "null")
+    assert (tmp_path / "null").is_char_device()
 
 
 def test_score_look_up():

@@ -1,15 +1,17 @@
 """score(): every number is the plain definition's, at both scopes, with its references and interval."""
 
 import dataclasses
+import gc
+import weakref
 
 import msgspec
 import pytest
 import torch
 
-from divbench import scoring
+from divbench import scoring, uncertainty
 from divbench.cache import Cache
 from divbench.errors import InputError, ProtocolError
-from divbench.metrics import METRICS
+from divbench.metrics import METRICS, _neighbours
 from divbench.metrics.balls import coverage, iid_coverage
 from divbench.metrics.vendi import vendi
 from divbench.protocol import Controls, load_protocol, protocol_digest
@@ -74,7 +76,7 @@ def test_same_input_same_numbers():
 
 
 def test_one_set_has_a_jackknife_interval_about_these_sets():
-    found = score(FAKE, REAL, only("coverage", "recall")).score("coverage")
+    found = score(FAKE, REAL, only("coverage")).score("coverage")
     assert found.interval.about == "these sets"
     assert found.interval.procedure == "jackknife over synthetic images"
     assert found.interval.low < found.value < found.interval.high
@@ -140,14 +142,43 @@ def test_no_controls_where_there_are_too_few_real_images():
     assert set(score(FAKE, REAL, only("coverage", controls=Controls(0, 0, 0))).score("coverage").reference) == {"iid"}
 
 
-def test_large_sets_are_left_out_in_groups(monkeypatch):
-    fake = gaussian_classes(40, seed=2)
-    whole = score(fake, REAL, only("vendi", "recall", scopes=("dataset",)))
-    monkeypatch.setattr(scoring, "_LEAVE_ONE_OUT", 50)
-    grouped = score(fake, REAL, only("vendi", "recall", scopes=("dataset",)))
-    for name in ("vendi", "recall"):
-        a, b = (r.score(name, "dataset").interval for r in (whole, grouped))
-        assert b.high - b.low == pytest.approx(a.high - a.low, rel=0.6)
+def test_large_sets_are_left_out_in_groups_that_hold_every_class(monkeypatch):
+    """Twenty groups estimate the variance that leaving out each of 240 rows gives; groups of one class would not."""
+    fake = gaussian_classes(80, seed=2, apart=6)
+    monkeypatch.setattr(uncertainty, "_LEAVE_ONE_OUT", 1000)
+    whole = score(fake, REAL, only("vendi", scopes=("dataset",))).score("vendi", "dataset").interval
+    monkeypatch.setattr(uncertainty, "_LEAVE_ONE_OUT", 100)
+    grouped = score(fake, REAL, only("vendi", scopes=("dataset",))).score("vendi", "dataset").interval
+    assert 0.2 < (grouped.high - grouped.low) / (whole.high - whole.low) < 1.5
+
+
+def test_the_level_of_the_protocol_sets_the_width():
+    wide, narrow = (
+        score(FAKE, REAL, only("coverage", level=level)).score("coverage").interval for level in (0.99, 0.5)
+    )
+    assert (wide.level, narrow.level) == (0.99, 0.5)
+    assert wide.high - wide.low > 3 * (narrow.high - narrow.low)
+
+
+def test_no_interval_where_no_image_makes_a_difference():
+    """Precision 1 with and without every image: a width of zero would pretend to be certain."""
+    centres = torch.stack([REAL.features[REAL.labels == c].mean(0) for c in range(3)])
+    fake = make_embeddings(centres[FAKE.labels] + 1e-3 * FAKE.features, FAKE.labels)
+    found = score(fake, REAL, only("precision")).score("precision")
+    assert found.value == 1
+    assert found.interval is None
+
+
+def test_recall_has_no_jackknife_interval():
+    """Leaving an image out enlarges the balls of its neighbours: measured, the jackknife is three times too wide."""
+    assert score(FAKE, REAL, only("recall")).score("recall").interval is None
+    real, fake = gaussian_classes(20, 8, seed=1, name="real"), gaussian_classes(8, 8, seed=2)
+    assert score(fake, real, only("recall")).score("recall").interval.procedure == "t over 8 classes"
+
+
+def test_the_same_set_twice_is_no_second_seed():
+    with pytest.raises(InputError, match="copy and set are the same images"):
+        score([FAKE, dataclasses.replace(FAKE, name="copy")], REAL, only("coverage"))
 
 
 def test_radii_of_large_real_sets_are_kept(tmp_path, monkeypatch):
@@ -155,13 +186,70 @@ def test_radii_of_large_real_sets_are_kept(tmp_path, monkeypatch):
     cache = Cache(tmp_path)
     first = score(FAKE, REAL, only("coverage"), cache=cache)
     assert cache.info().files == 1  # the dataset's; the classes are smaller
+    original = _neighbours._radii
 
-    def never(rows, k):
-        raise AssertionError("computed again")
+    def small_only(rows, k):
+        assert len(rows) < 100, "computed again"
+        return original(rows, k)
 
-    monkeypatch.setattr(scoring, "radii", never)
+    monkeypatch.setattr(_neighbours, "_radii", small_only)
     real = dataclasses.replace(REAL, features=REAL.features.clone())
     assert score(FAKE, real, only("coverage"), cache=cache).scores == first.scores
+
+
+def test_radii_are_computed_once_for_any_number_of_seeds(monkeypatch):
+    calls = []
+    original = _neighbours._radii
+    monkeypatch.setattr(_neighbours, "_radii", lambda rows, k: calls.append(len(rows)) or original(rows, k))
+    fakes = [gaussian_classes(10, seed=s, name=f"s{s}") for s in range(10)]
+    score(fakes, REAL, only("coverage", "density", "precision"))
+    assert sorted(calls) == [60, 60, 60, 180]
+
+
+def test_nothing_measured_is_held_afterwards():
+    real = dataclasses.replace(REAL, features=REAL.features.clone())
+    gone = weakref.ref(real.features)
+    score(FAKE, real, QUICK)
+    del real
+    gc.collect()
+    assert gone() is None
+
+
+def test_the_seed_chooses_the_real_subset():
+    digests = {score(FAKE, REAL, only("coverage", real_per_class=30, seed=seed)).real.digest for seed in (0, 1)}
+    assert len(digests) == 2
+
+
+def test_equal_settings_have_one_digest():
+    written = [{}, {"q": 1}, {"q": 1.0}]
+    digests = {score(FAKE, REAL, only("vendi", metrics={"vendi": s})).protocol_digest for s in written}
+    turned = only("vendi", scopes=("dataset", "class"))
+    assert digests == {score(FAKE, REAL, turned).protocol_digest}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"k": 2.5}, "k is a whole number, got 2.5"),
+        ({"k": True}, "k is a whole number, got True"),
+        ({"k": 0}, "k = 0 is out of range"),
+        ({"closed": 3}, "closed is true or false, got 3"),
+    ],
+)
+def test_settings_of_the_wrong_kind_are_refused(settings, message):
+    with pytest.raises(ProtocolError, match=message):
+        score(FAKE, REAL, only("coverage", metrics={"coverage": settings}))
+
+
+def test_orders_that_no_file_can_hold_are_refused():
+    with pytest.raises(ProtocolError, match="q = inf is out of range"):
+        score(FAKE, REAL, only("vendi", metrics={"vendi": {"q": float("inf")}}))
+
+
+def test_unlabelled_sets_need_a_protocol_with_dataset_scope():
+    bare = dataclasses.replace(FAKE, labelled=False)
+    with pytest.raises(InputError, match="protocol quick scores inside classes only"):
+        score(bare, REAL, only("coverage", scopes=("class",)))
 
 
 def test_progress_names_the_units():
@@ -191,7 +279,7 @@ def test_what_cannot_be_compared_is_refused(fake, message):
 
 
 def test_labelled_and_unlabelled_seeds_do_not_mix():
-    bare = dataclasses.replace(FAKE, labelled=False)
+    bare = dataclasses.replace(FAKE, labelled=False, source="bare")
     with pytest.raises(InputError, match="score them separately"):
         score([FAKE, bare], REAL, only("coverage"))
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from divbench import parallel
 from divbench.embedders._record import Embedder
 from divbench.errors import ProtocolError
+from divbench.precision import full_float32
 
 _CPU_PASS = 32
 
@@ -36,7 +37,8 @@ class Forward:
         if self.device.type == "cuda":
             batch = batch.pin_memory()
         batch = batch.to(self.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
-        with torch.inference_mode(), _reproducible(), torch.autocast(self.device.type, torch.bfloat16, self.bfloat16):
+        half = torch.autocast(self.device.type, torch.bfloat16, self.bfloat16)
+        with torch.inference_mode(), full_float32(self.device), _deterministic(), half:
             passes = [self.network(self._normalised(part)).flatten(1).float() for part in batch.split(self.each)]
             return torch.cat(passes)[: len(pixels)]
 
@@ -62,12 +64,12 @@ def choose_device(name: str | None) -> torch.device:
 
 
 @contextmanager
-def _reproducible() -> Iterator[None]:
-    """Full float32 precision and deterministic algorithms, also where the program has asked for less."""
-    precision = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
+def _deterministic() -> Iterator[None]:
+    """cuDNN's deterministic algorithms, chosen without trying them out."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.benchmark, cudnn.deterministic
+    cudnn.benchmark, cudnn.deterministic = False, True
     try:
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-            yield
+        yield
     finally:
-        torch.set_float32_matmul_precision(precision)
+        cudnn.benchmark, cudnn.deterministic = before

@@ -11,6 +11,8 @@ from divbench.constants import MeanStd
 from divbench.errors import ProtocolError
 
 PRECISIONS = ("float32", "bfloat16")
+PREPROCESSING = 1
+"""Raised whenever a change of code changes the features of any embedder; part of every id."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Embedder:
         """Everything that changes a number, in one line: equal ids give comparable features."""
         mean, std = (",".join(f"{number:.6g}" for number in numbers) for numbers in self.mean_std)
         return (
-            f"network={self.network}; weights={self.weights}; layer={self.layer}; {self.geometry}; "
+            f"v{PREPROCESSING}; network={self.network}; weights={self.weights}; layer={self.layer}; {self.geometry}; "
             f"mean={mean}; std={std}; precision={self.precision}"
         )
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import PIL
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from torch import Tensor
 from divbench import parallel
 from divbench.cache import Cache
 from divbench.embedders._reading import PRINT_BYTES, image_print
-from divbench.embedders._record import Embedder
+from divbench.embedders._record import PREPROCESSING, Embedder
 from divbench.embedders._registry import load_embedder
 from divbench.embedders._shard import Content, Settings, compute
 from divbench.errors import InputError
@@ -30,7 +31,7 @@ class Embeddings:
         features: [N, D] float32 on the CPU, all finite.
         labels: [N] int64, indices into ``classes``.
         classes: class names.
-        source: SHA-256 of the pixels and labels of all N images in order.
+        source: SHA-256 of the pixels and labels of all N images, whatever their order.
         embedder: the embedder's id; rows compare only inside one.
         name: what to call the set.
         hashes: [N, 16] uint8, BLAKE2b of each image's shape and pixels: equal images have equal rows.
@@ -167,10 +168,9 @@ def _keep(cache: Cache, fingerprint: str | None, embedder: Embedder, content: Co
 
 
 def _source(hashes: Tensor, labels: Tensor) -> str:
-    """SHA-256 of the pixels and labels of a set, through the hashes of its images."""
-    digest = hashlib.sha256(hashes.cpu().contiguous().numpy())
-    digest.update(labels.cpu().contiguous().numpy())
-    return digest.hexdigest()
+    """SHA-256 of the pixels and labels of a set, in any order, through the hashes of its images."""
+    rows = torch.cat([hashes.cpu(), labels.cpu()[:, None].contiguous().view(torch.uint8)], 1).contiguous().numpy()
+    return hashlib.sha256(np.sort(rows.view(f"V{rows.shape[1]}"), axis=0)).hexdigest()
 
 
 def _features_key(content: Content, embedder: Embedder) -> str:
@@ -178,4 +178,4 @@ def _features_key(content: Content, embedder: Embedder) -> str:
 
 
 def _index_key(fingerprint: str) -> str:
-    return f"{fingerprint} decoded by Pillow {PIL.__version__}"
+    return f"{fingerprint} decoded by Pillow {PIL.__version__}, v{PREPROCESSING}"

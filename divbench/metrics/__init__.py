@@ -6,7 +6,7 @@ Each module holds one metric family. A metric is a plain function and one decora
     def my_metric(real: Tensor, fake: Tensor, k: int = 5) -> float: ...
 
 A metric whose first parameter is called ``fake`` does not look at the real images. A value that is undefined for
-its input (one image has no pairs) is ``nan``.
+its input (one image has no pairs) is ``nan``. `unit_rows`, `radii` and `hits` are what metrics are made of.
 """
 
 import inspect
@@ -18,7 +18,11 @@ from typing import Any, Literal, TypeVar
 from torch import Tensor
 
 from divbench.errors import ProtocolError
+from divbench.metrics._cosine import unit_rows
+from divbench.metrics._neighbours import hits, radii
 from divbench.registry import Registry
+
+__all__ = ["METRICS", "Metric", "hits", "metric", "radii", "unit_rows"]
 
 Direction = Literal["higher", "lower"] | None
 Parameters = dict[str, bool | int | float]
@@ -38,6 +42,7 @@ class Metric:
         leave_one_out: same arguments as ``function``; values [n] with each synthetic row left out in turn, faster
             than n calls. None: the rows are really left out.
         closed_form: ``leave_one_out`` costs little more than one call, however many rows there are.
+        jackknife: leaving images out says how uncertain the value is; False where that was measured to mislead.
         on_nothing: value for a set without rows; None where it is undefined.
         iid: ``f(n_real, n_fake, **parameters)``, the expectation when real and synthetic rows have the same law.
     """
@@ -49,6 +54,7 @@ class Metric:
     cite: str
     leave_one_out: Callable[..., Tensor] | None = None
     closed_form: bool = False
+    jackknife: bool = True
     on_nothing: float | None = None
     iid: Callable[..., float] | None = None
     parameters: Parameters = field(default_factory=dict)
@@ -69,13 +75,28 @@ class Metric:
     def _rows(self, real: Tensor, fake: Tensor) -> tuple[Tensor, ...]:
         return (real, fake) if self.needs_real else (fake,)
 
-    def check(self, parameters: Parameters) -> None:
-        """Raise `ProtocolError` for a setting that the metric does not have."""
-        for key in parameters:
+    def resolve(self, settings: Parameters) -> Parameters:
+        """All settings, the given ones with the type of their defaults.
+
+        Raises:
+            ProtocolError: a setting that the metric does not have, or a value of another type or out of range.
+        """
+        resolved = dict(self.parameters)
+        for key, value in settings.items():
             if key not in self.parameters:
                 known = ", ".join(self.parameters) or "none"
                 raise ProtocolError(f"metric {self.name!r} has no setting {key!r}; settings: {known}")
+            kind = type(self.parameters[key])
+            whole = kind is float and type(value) is int
+            if not whole and type(value) is not kind:
+                raise ProtocolError(f"metric {self.name!r}: {key} is {_KINDS[kind]}, got {value!r}")
+            if not math.isfinite(value) or value < 0 or (key == "k" and value < 1):
+                raise ProtocolError(f"metric {self.name!r}: {key} = {value!r} is out of range")
+            resolved[key] = kind(value)
+        return resolved
 
+
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number"}
 
 METRICS: Registry[Metric] = Registry("metric", "divbench.metrics")
 
@@ -87,6 +108,7 @@ def metric(
     cite: str,
     leave_one_out: Callable[..., Tensor] | None = None,
     closed_form: bool = False,
+    jackknife: bool = True,
     on_nothing: float | None = None,
     iid: Callable[..., float] | None = None,
 ) -> Callable[[Function], Function]:
@@ -108,6 +130,7 @@ def metric(
                 cite=cite,
                 leave_one_out=leave_one_out,
                 closed_form=closed_form,
+                jackknife=jackknife,
                 on_nothing=on_nothing,
                 iid=iid,
                 parameters=settings,

@@ -5,6 +5,7 @@ digit. A missing value stays missing.
 """
 
 import csv
+import html
 import io
 import math
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 from tabulate import tabulate
 
-from divbench.errors import ResultError
+from divbench.errors import ResultError, shorten
 from divbench.protocol import Scope
 from divbench.results import Result, Score, mean
 from divbench.statistics import holm, paired_over_classes
@@ -93,11 +94,19 @@ def differences_table(results: Sequence[Result], scope: Scope = "class") -> Tabl
     """Each further entry minus the first, paired over classes, with Holm's p over the metrics of an entry.
 
     Raises:
-        ResultError: fewer than two entries, not comparable, or no common per-class values.
+        ResultError: fewer than two entries, not comparable, of unequal IPC, or without values of classes.
     """
     check_comparable(results)
     if len(results) < 2 or scope != "class":
         raise ResultError("differences are paired over classes: give two or more results, at class scope")
+    unequal = [r.name for r in results if r.ipc != results[0].ipc]
+    if unequal:
+        raise ResultError(
+            f"{shorten(unequal)} and {results[0].name} have unequal images per class, which by itself moves coverage "
+            "and Vendi; score all with the same --ipc"
+        )
+    if any(not _class_scores(r) for r in results) or len(results[0].classes) < 2:
+        raise ResultError("differences are paired over classes: every result needs scores of two or more classes")
     first, rows = results[0], []
     metrics = [s.metric for s in first.scores if s.scope == "class"]
     for other in results[1:]:
@@ -126,26 +135,28 @@ def check_comparable(results: Sequence[Result]) -> None:
     """Raise `ResultError` where two results may not stand in one table."""
     first = results[0]
     for other in results[1:]:
-        for what, a, b in (
-            (
-                "protocols",
-                f"{first.protocol.name} {first.protocol_digest}",
-                f"{other.protocol.name} {other.protocol_digest}",
-            ),
-            ("real sets", f"{first.real.name} {first.real.digest[:12]}", f"{other.real.name} {other.real.digest[:12]}"),
+        for what, same, a, b in (
+            ("protocols", first.protocol_digest == other.protocol_digest, _protocol(first), _protocol(other)),
+            ("real sets", first.real.digest == other.real.digest, first.real.name, other.real.name),
+            ("classes", first.classes == other.classes, shorten(first.classes), shorten(other.classes)),
         ):
-            if a.split()[-1] != b.split()[-1]:
+            if not same:
                 raise ResultError(
                     f"{first.name} and {other.name} have different {what} ({a}; {b}) and cannot be compared; "
                     "score both alike, or say --mixed to see them side by side"
                 )
 
 
+def _protocol(result: Result) -> str:
+    return f"{result.protocol.name} {result.protocol_digest[:6]}"
+
+
 def render(table: Table, format: str = "table") -> str:
-    """The table in one of `FORMATS`, ending in a newline."""
+    """The table in one of `FORMATS`, ending in a newline; all but CSV with its title and notes."""
     if format == "json":
-        records = [dict(zip(_expanded(table), _flat(row, table), strict=True)) for row in table.rows]
-        return msgspec.json.format(msgspec.json.encode(records), indent=1).decode() + "\n"
+        rows = [dict(zip(_expanded(table), _flat(row, table), strict=True)) for row in table.rows]
+        whole = {"title": table.title, "rows": rows, "notes": table.notes}
+        return msgspec.json.format(msgspec.json.encode(whole), indent=1).decode() + "\n"
     if format == "csv":
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
@@ -164,7 +175,8 @@ def render(table: Table, format: str = "table") -> str:
             body = body.replace(sign, command)
         return "\n".join([f"% {line}" for line in (table.title, *table.notes)] + [body]) + "\n"
     if format == "html":
-        return body + "\n"
+        notes = "".join(f"<li>{html.escape(note)}</li>\n" for note in table.notes)
+        return f"<p>{html.escape(table.title)}</p>\n{body}\n<ul>\n{notes}</ul>\n"
     return "\n".join([table.title, "", body, "", *(f"- {note}" for note in table.notes)]).rstrip() + "\n"
 
 
@@ -196,7 +208,7 @@ def _notes(results: Sequence[Result]) -> list[str]:
 
 def _entry_row(result: Result, metrics: list[str], scope: Scope, mixed: bool) -> list[Cell]:
     row: list[Cell] = [result.name, _span(result.ipc), len(result.sets)]
-    row += [f"{result.protocol.name} {result.protocol_digest[:6]}"] if mixed else []
+    row += [_protocol(result)] if mixed else []
     held = {s.metric: s for s in result.scores if s.scope == scope}
     for key in metrics:
         score = held.get(key)
@@ -218,7 +230,7 @@ def _reference_rows(results: Sequence[Result], metrics: list[str], scope: Scope,
                 continue
             seeds = max(len(s.reference[key]) for s in held.values() if key in s.reference)
             row: list[Cell] = [f"({title})", _span(result.ipc), seeds if key != "iid" else None]
-            row += [f"{result.protocol.name} {result.protocol_digest[:6]}"] if mixed else []
+            row += [_protocol(result)] if mixed else []
             for m in metrics:
                 row.append(values.get(m))
                 if m == "coverage":

@@ -102,6 +102,6 @@ def test_every_family_describes_itself_in_one_line():
 
 def test_pixels_are_flattened_and_divided():
     embedder = load_embedder("pixels", input_size=6)
-    assert embedder.id.startswith("network=pixels; weights=none; layer=flattened; size=6 ")
+    assert embedder.id.startswith("v1; network=pixels; weights=none; layer=flattened; size=6 ")
     images = random_images(2)
     assert torch.equal(embedder.load()(images / 255), images.flatten(1) / 255)

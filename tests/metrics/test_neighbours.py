@@ -1,5 +1,7 @@
 """Radii and ball membership are those of exact arithmetic, whatever the data do to float32."""
 
+import gc
+import weakref
 from fractions import Fraction
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from divbench.errors import InputError
 from divbench.metrics import _neighbours
-from divbench.metrics._neighbours import hits, radii, squared_distances, tell_radii
+from divbench.metrics._neighbours import Memory, hits, radii, remembering, squared_distances
 
 
 def exact_squared(a, b):
@@ -86,29 +88,97 @@ def test_distance_is_symmetric_and_independent_of_its_batch():
     assert torch.equal(together, torch.cat([squared_distances(x[None], y[None]) for x, y in zip(a, b, strict=True)]))
 
 
-def test_a_changed_matrix_is_measured_again():
-    real = torch.randn(30, 4, generator=torch.Generator().manual_seed(5))
-    before = radii(real, 2).clone()
-    real *= 2
+def test_nothing_is_remembered_by_itself():
+    """Not even writes that leave no trace in the tensor's version, such as numpy's."""
+    array = torch.randn(30, 4, generator=torch.Generator().manual_seed(5)).numpy()
+    real = torch.from_numpy(array)
+    before = radii(real, 2)
+    array *= 2
     assert torch.allclose(radii(real, 2), 4 * before)
 
 
-def test_told_radii_are_used():
+def test_inside_remembering_nothing_is_computed_twice_and_nothing_outlives_it(monkeypatch):
+    calls = []
+    original = _neighbours._radii
+    monkeypatch.setattr(_neighbours, "_radii", lambda rows, k: calls.append(k) or original(rows, k))
     real = torch.randn(30, 4, generator=torch.Generator().manual_seed(6))
-    tell_radii(real, 2, torch.full((30,), 7.0, dtype=torch.float64))
-    assert bool((radii(real, 2) == 7).all())
+    gone = weakref.ref(real)
+    with remembering(Memory()):
+        for fake in torch.randn(20, 5, 4):
+            hits(real, radii(real, 3), fake)
+        assert calls == [3]
+        radii(real, 4)
+    assert calls == [3, 4]
+    del real
+    gc.collect()
+    assert gone() is None
 
 
-def test_reduced_float32_precision_of_the_caller_is_not_used_and_is_restored():
+def test_radii_can_be_kept_elsewhere():
+    real = torch.randn(30, 4, generator=torch.Generator().manual_seed(6))
+    seven = torch.full((30,), 7.0, dtype=torch.float64)
+    with remembering(Memory(keep=lambda rows, k, compute: seven)):
+        assert radii(real, 2) is seven
+
+
+def test_reduced_precision_of_the_caller_is_not_used_and_is_restored():
     g = torch.Generator().manual_seed(7)
-    real = torch.randn(100, 64, generator=g)
-    expected = radii(real.clone(), 5)
+    real, fake = torch.randn(1000, 512, generator=g).relu() + 3, torch.randn(100, 512, generator=g).relu() + 3
+    expected = hits(real, radii(real, 5), fake)
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = hits(real, radii(real, 5), fake)
+        assert torch.is_autocast_enabled("cpu")
     torch.set_float32_matmul_precision("medium")
     try:
-        assert torch.equal(radii(real, 5), expected)
+        medium = hits(real, radii(real, 5), fake)
         assert torch.get_float32_matmul_precision() == "medium"
     finally:
         torch.set_float32_matmul_precision("highest")
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    torch.backends.mkldnn.matmul.fp32_precision = "bf16"
+    try:
+        newer = hits(real, radii(real, 5), fake)
+        assert torch.backends.mkldnn.matmul.fp32_precision == "bf16"
+    finally:
+        torch.backends.mkldnn.matmul.fp32_precision = before
+    for found in (inside, medium, newer):
+        assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("width", [3, 64, 2000])
+@pytest.mark.parametrize("far", [0.0, 1e3, 1e25])
+def test_the_bounds_hold_where_rounding_is_worst(width, far):
+    """Rows far from the origin with many near ties, and one row so far away that its squares overflow float32."""
+    g = torch.Generator().manual_seed(width)
+    real = torch.randn(60, width, generator=g, dtype=torch.float64) * 1e-4 + 1
+    fake = real[:20] + 1e-6 * torch.randn(20, width, generator=g, dtype=torch.float64)
+    if far:
+        fake[0] = far
+    table = torch.stack([squared_distances(row.expand(60, -1), real) for row in real])
+    limit = table.fill_diagonal_(torch.inf).kthvalue(3, dim=1).values
+    assert torch.equal(radii(real, 3), limit)
+    inside = torch.stack([squared_distances(row.expand(20, -1), fake) for row in real]) < limit[:, None]
+    assert torch.equal(hits(real, limit, fake).per_centre, inside.sum(1))
+    assert torch.equal(hits(fake, torch.full((20,), 1e-9), real).per_point, _in_small_balls(fake, real))
+
+
+def _in_small_balls(centres, points):
+    return torch.stack([squared_distances(row.expand(len(points), -1), points) for row in centres]).lt(1e-9).sum(0)
+
+
+def test_one_row_far_away_costs_no_memory():
+    """No pair is judged by another's norm, so an outlier does not make all pairs unsure."""
+    g = torch.Generator().manual_seed(8)
+    real, fake = torch.randn(500, 64, generator=g), torch.randn(100, 64, generator=g)
+    fake[0] *= 1000
+    measured = []
+    original = _neighbours._of_pairs
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            _neighbours, "_of_pairs", lambda a, rows, *rest: measured.append(len(rows)) or original(a, rows, *rest)
+        )
+        hits(real, radii(real, 5), fake)
+    assert sum(measured) < 3 * len(real)
 
 
 @pytest.mark.parametrize("k", [0, 10, 11])

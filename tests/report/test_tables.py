@@ -44,7 +44,7 @@ def test_different_protocols_or_real_sets_are_not_mixed():
         (make_result("b", protocol=other), "protocols"),
         (make_result("b", real_digest="x"), "real sets"),
     ):
-        with pytest.raises(ResultError, match=f"a and b have different {what} .* say --mixed"):
+        with pytest.raises(ResultError, match=f"a and b have different {what} .*say --mixed"):
             compare_table([make_result("a"), result])
         table = compare_table([make_result("a"), result], mixed=True)
         assert table.columns[3] == "protocol"
@@ -66,7 +66,7 @@ def test_csv_and_json_keep_every_digit_and_missing_cells():
     assert (float(rows[0]["coverage_low"]), float(rows[0]["coverage_high"])) == (0.1, 0.7)
     assert float(rows[0]["coverage_over_iid"]) == (1 / 3) / 0.25
     assert rows[1]["coverage"] == ""
-    records = json.loads(render(table, "json"))
+    records = json.loads(render(table, "json"))["rows"]
     assert records[0]["coverage"] == 1 / 3
     assert records[1]["coverage"] is None
 
@@ -97,10 +97,23 @@ def test_differences_are_paired_over_classes():
     assert "about these sets, not about the methods" in table.notes[0]
 
 
-def test_differences_need_two_entries():
+def test_differences_need_two_entries_of_equal_size_with_classes():
     with pytest.raises(ResultError, match="two or more results"):
         differences_table([make_result()])
+    with pytest.raises(ResultError, match="b and a have unequal images per class"):
+        differences_table([make_result("a"), make_result("b", ipc=50)])
+    bare = make_result("b", scores=(make_score(scope="dataset", per_class=()),))
+    with pytest.raises(ResultError, match="every result needs scores of two or more classes"):
+        differences_table([make_result("a"), bare])
+
+
+def test_other_classes_are_not_compared():
+    other = msgspec.structs.replace(make_result("b"), classes=("cat", "dog", "cow"))
+    with pytest.raises(ResultError, match="a and b have different classes"):
+        compare_table([make_result("a"), other])
 
 
 def test_notebooks_show_a_table():
-    assert "<table>" in make_result()._repr_html_()
+    shown = make_result(cautions=("<i>",))._repr_html_()
+    assert "<table>" in shown
+    assert "caution [&lt;i&gt;]" in shown
