@@ -136,7 +136,8 @@ def score(
     from divbench.files import check_writable
     from divbench.images import read_images, read_repeats
     from divbench.protocol import load_protocol
-    from divbench.report.tables import render, score_table
+    from divbench.report.render import render
+    from divbench.report.tables import score_table
     from divbench.results import save_result
 
     if output is not None:
@@ -193,7 +194,8 @@ def compare(
 ) -> None:
     """Put results into one table, with yardsticks and controls."""
     from divbench.files import write_whole
-    from divbench.report.tables import compare_table, differences_table, render
+    from divbench.report.render import render
+    from divbench.report.tables import compare_table, differences_table
     from divbench.results import load_result
 
     if differences and (mixed or scope != "class"):
@@ -213,7 +215,7 @@ def compare(
 def list_(what: str, format_: str) -> None:
     """List what divbench knows."""
     from divbench import listing
-    from divbench.report.tables import render
+    from divbench.report.render import render
 
     click.echo(render(getattr(listing, what)(), format_), nl=False)
 
@@ -248,7 +250,8 @@ def demo(format_: str) -> None:
     from divbench import parallel
     from divbench.demo import demo as run
     from divbench.evaluate import no_progress
-    from divbench.report.tables import compare_table, render
+    from divbench.report.render import render
+    from divbench.report.tables import compare_table
 
     first = parallel.rank() == 0
     table = compare_table(run(_progress if first else no_progress))

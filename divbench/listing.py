@@ -6,7 +6,7 @@ from divbench.embedders import EMBEDDERS
 from divbench.images import DATASETS, READERS
 from divbench.metrics import METRICS
 from divbench.protocol import load_protocol, protocol_names
-from divbench.report.tables import Cell, Table
+from divbench.report.render import Cell, Table
 
 
 def _first_line(item: object) -> str:

@@ -138,7 +138,8 @@ class Result(Struct, frozen=True, forbid_unknown_fields=True):
         return (min(counts), max(counts)) if counts else None
 
     def _repr_html_(self) -> str:
-        from divbench.report.tables import render, score_table
+        from divbench.report.render import render
+        from divbench.report.tables import score_table
 
         return render(score_table(self), "html")
 

@@ -86,8 +86,8 @@ def score(
     scopes = _scopes(sets, protocol)
     _check(sets, real)
     where = choose_device(device)
-    sets, real = [s.to(str(where)) for s in sets], real.to(str(where))
     real = real if protocol.real_per_class is None else _real_subset(real, protocol.real_per_class, protocol.seed)
+    sets, real = [s.to(str(where)) for s in sets], real.to(str(where))
     table: dict[tuple[str, Scope], _Cells] = {(key, scope): _Cells() for scope in scopes for key in metrics}
     for label, unit in _units(sets, real, protocol, scopes):
         if progress is not None:

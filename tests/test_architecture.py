@@ -12,7 +12,18 @@ import pytest
 import divbench
 
 ROOT = Path(divbench.__file__).parent
-RECORD_HALF = ("results", "protocol", "statistics", "report.tables", "cli", "errors", "registry", "provenance")
+RECORD_HALF = (
+    "results",
+    "protocol",
+    "statistics",
+    "report.tables",
+    "report.render",
+    "files",
+    "provenance",
+    "cli",
+    "errors",
+    "registry",
+)
 HEAVY = {"torch", "torchvision", "torchmetrics", "open_clip", "timm", "sklearn", "pandas", "matplotlib"}
 ALLOWED = {
     "metrics": {"divbench.errors", "divbench.metrics", "divbench.precision", "divbench.registry"},

@@ -14,7 +14,7 @@ from PIL import Image
 
 from divbench.cli import FORMATS as CLI_FORMATS
 from divbench.cli import main
-from divbench.report.tables import FORMATS
+from divbench.report.render import FORMATS
 from divbench.results import load_result, save_result
 from tests.records import PROTOCOL, make_result
 

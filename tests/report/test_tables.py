@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from divbench.errors import ResultError
-from divbench.report.tables import FORMATS, compare_table, differences_table, render, score_table
+from divbench.report.render import FORMATS, render
+from divbench.report.tables import compare_table, differences_table, score_table
 from divbench.results import Interval
 from tests.records import PROTOCOL, make_result, make_score
 
