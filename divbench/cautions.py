@@ -28,8 +28,8 @@ def cautions(sets: Sequence[Embeddings], real: Embeddings, scores: Sequence[Scor
     for fake in sets:
         if fake.labelled:
             yield from _missing_classes(fake)
+            yield from _uneven(fake)
             yield from _label_order(fake, real)
-    yield from _sizes(sets)
     yield from _crowding(scores)
     for fake in sets:
         yield from _copies(fake, real)
@@ -45,8 +45,8 @@ def _missing_classes(fake: Embeddings) -> Iterator[Caution]:
         yield Caution(
             "classes-missing",
             f"{fake.name}: no image of {len(missing)} of {len(fake.classes)} classes ({shorten(missing)}); they count "
-            "as uncovered, and metrics that are undefined without images have no value at class scope "
-            "(--common-classes scores the others alone)",
+            "as uncovered, metrics that are undefined without images have no value at class scope, and there are no "
+            "controls (--common-classes scores the others alone)",
         )
 
 
@@ -73,20 +73,14 @@ def _label_order(fake: Embeddings, real: Embeddings) -> Iterator[Caution]:
         )
 
 
-def _sizes(sets: Sequence[Embeddings]) -> Iterator[Caution]:
-    totals = sorted({len(s.labels) for s in sets})
-    if len(totals) > 1:
+def _uneven(fake: Embeddings) -> Iterator[Caution]:
+    counts = torch.bincount(fake.labels, minlength=len(fake.classes))
+    least, most = int(counts[counts > 0].min()), int(counts.max())
+    if least != most:
         yield Caution(
-            "unequal-sets", f"the sets hold {shorten([str(t) for t in totals])} images; Vendi and coverage grow with n"
+            "uneven-classes",
+            f"{fake.name}: from {least} to {most} images per class; --ipc N takes the same number of each",
         )
-    for fake in sets:
-        counts = torch.bincount(fake.labels, minlength=len(fake.classes))
-        if fake.labelled and int(counts.min()) != int(counts.max()) and int(counts.min()) > 0:
-            yield Caution(
-                "uneven-classes",
-                f"{fake.name}: from {int(counts.min())} to {int(counts.max())} images per class; --ipc N takes the "
-                "same number of each",
-            )
 
 
 def _crowding(scores: Sequence[Score]) -> Iterator[Caution]:

@@ -34,6 +34,8 @@ class _Group(click.Group):
         except BrokenPipeError:  # the reader of our output, such as 'head', has seen enough
             sys.stderr.close()
             sys.exit(141)
+        except OSError as error:
+            click.echo(f"divbench: {error}", err=True)
         sys.exit(2)
 
 
@@ -141,6 +143,8 @@ def score(
     from divbench.results import save_result
 
     if output is not None:
+        if output.suffix in (".csv", ".md", ".tex", ".html"):
+            raise click.UsageError(f"-o keeps the result, as JSON and not {output.suffix}: print tables with --format")
         check_writable(output)
     rules = load_protocol(protocol)
     truth = read_images(real, split=split, data_dir=data_dir, download=download)
@@ -153,13 +157,13 @@ def score(
     ]
     first = parallel.rank() == 0  # under torchrun one process speaks and writes
     for images in (truth, *fakes) if first else ():
-        _say(f"{images.name}: {images.recognised}", *(f"  note: {note}" for note in images.notes))
+        click.echo(f"{images.name}: {images.recognised}", err=True)
     result = evaluate(
         fakes,
         truth,
         rules,
         Embedding(embedder, weights, mean_std, input_size, precision, device, batch_size, skip_bad),
-        name=name,
+        name=name or fakes[0].name.partition("#")[0],
         ipc=ipc,
         classes=classes,
         common_classes=common_classes,
@@ -257,11 +261,6 @@ def demo(format_: str) -> None:
     table = compare_table(run(_progress if first else no_progress))
     if first:
         click.echo(render(table, format_), nl=False)
-
-
-def _say(*lines: str) -> None:
-    for line in lines:
-        click.echo(line, err=True)
 
 
 @contextmanager

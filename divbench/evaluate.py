@@ -1,6 +1,6 @@
 """From paths to a Result: read, match classes, embed, score. What the command line and the demo share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +10,7 @@ import msgspec
 from divbench.cache import Cache
 from divbench.embedders import Embedder, load_embedder
 from divbench.embedders.embed import Embeddings, embed
-from divbench.errors import InputError
+from divbench.errors import InputError, shorten
 from divbench.images import BadImageError, ImageSet, match_classes, take_per_class
 from divbench.protocol import Protocol
 from divbench.results import Result
@@ -124,10 +124,20 @@ def _embedder(protocol: Protocol, embedding: Embedding, real: ImageSet) -> Embed
     )
     if embedder.size is not None:
         return embedder
-    for index in range(len(real)):
+    sizes = {size for size in _sizes_of_some(real) if size is not None}
+    if len(sizes) > 1:
+        shown = shorten(sorted(f"{width}x{height}" for height, width in sizes))
+        raise InputError(f"{real.name}: images have several sizes ({shown}); give one side in pixels with --input-size")
+    height, width = sizes.pop() if sizes else (0, 1)
+    return embedder.at_size(height) if height == width else embedder
+
+
+def _sizes_of_some(images: ImageSet, most: int = 200) -> Iterator[tuple[int, int] | None]:
+    """Heights and widths of images spread over the set; None for unreadable ones, which `embed` reports."""
+    for index in range(0, len(images), max(1, len(images) // most)):
         try:
-            height, width = real.read(index).pixels.shape[1:]
+            shape = images.read(index).pixels.shape
         except BadImageError:
-            continue  # reported with all others by `embed`
-        return embedder.at_size(height) if height == width else embedder
-    return embedder
+            yield None
+        else:
+            yield int(shape[1]), int(shape[2])

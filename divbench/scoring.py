@@ -159,6 +159,14 @@ def _check(sets: list[Embeddings], real: Embeddings) -> None:
             )
     if len({fake.labelled for fake in sets}) > 1:
         raise InputError("some sets have class labels and some have none; score them separately")
+    counts = [torch.bincount(fake.labels, minlength=len(fake.classes)).tolist() for fake in sets]
+    for fake, own in zip(sets, counts, strict=True):
+        if own != counts[0]:
+            raise InputError(
+                f"{fake.name} holds {sum(own)} images and {sets[0].name} {sum(counts[0])}, or other numbers in some "
+                "class: seeds of one entry have equal sizes; take the same number of each class (--ipc), or score them "
+                "separately"
+            )
 
 
 def _real_subset(real: Embeddings, per_class: int, seed: int) -> Embeddings:
@@ -224,8 +232,8 @@ def _measure(metric: Metric, settings: Parameters, unit: _Unit, cells: _Cells) -
     cells.values.append([value(rows) for rows in unit.fakes])
     cells.left_out.append(left_out(metric, settings, unit.real, unit.fakes[0]) if len(unit.fakes) == 1 else [])
     reference = {key: [value(rows) for rows in seeds] for key, seeds in unit.controls.items()}
-    if metric.iid is not None and (n := len(unit.fakes[0])):
-        reference["iid"] = [metric.iid(len(unit.real), n, **settings)]
+    if metric.iid is not None and (len(unit.fakes[0]) or metric.on_nothing is not None):
+        reference["iid"] = [metric.iid(len(unit.real), len(unit.fakes[0]), **settings)]
     for key, values in reference.items():
         cells.reference.setdefault(key, []).append(values)
     cells.n_real.append(len(unit.real))

@@ -113,6 +113,8 @@ def test_a_missing_class_is_uncovered_and_leaves_other_means_undefined():
     fake = make_embeddings(FAKE.features[keep], FAKE.labels[keep], "two", classes=REAL.classes)
     result = score(fake, REAL, only("coverage", "vendi"))
     assert result.score("coverage").per_class[0][1] == 0.0
+    expected = 2 / 3 * iid_coverage(60, 10)
+    assert result.score("coverage").reference_value("iid") == pytest.approx(expected)
     assert result.score("coverage").value is not None
     assert result.score("vendi").per_class[0][1] is None
     assert result.score("vendi").value is None
@@ -174,6 +176,11 @@ def test_recall_has_no_jackknife_interval():
     assert score(FAKE, REAL, only("recall")).score("recall").interval is None
     real, fake = gaussian_classes(20, 8, seed=1, name="real"), gaussian_classes(8, 8, seed=2)
     assert score(fake, real, only("recall")).score("recall").interval.procedure == "t over 8 classes"
+
+
+def test_seeds_of_unequal_size_have_no_common_yardstick():
+    with pytest.raises(InputError, match=r"b holds 24 images and set 30.*--ipc"):
+        score([FAKE, gaussian_classes(8, seed=3, name="b")], REAL, only("coverage"))
 
 
 def test_the_same_set_twice_is_no_second_seed():
@@ -285,7 +292,7 @@ def test_labelled_and_unlabelled_seeds_do_not_mix():
 
 
 def test_a_class_with_too_few_real_images_for_k():
-    with pytest.raises(InputError, match="class c0: k = 5 neighbours .* there are 4 rows"):
+    with pytest.raises(InputError, match="class c0: k = 5 neighbours .* there are 4; give more"):
         score(FAKE, gaussian_classes(4, seed=1, name="real"), only("coverage"))
 
 

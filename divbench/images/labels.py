@@ -224,7 +224,7 @@ def _question(fake: ImageSet, used: tuple[str, ...], real: tuple[str, ...]) -> s
             fits = "all" if len(mapping) == len(used) else f"{len(mapping)} of {len(used)}"
             offers.append(f"how={how!r} matches {fits}: {shorten([f'{k} = {real[v]}' for k, v in mapping.items()], 3)}")
     offer = (
-        "confirm one of: " + "; ".join(offers)
+        "confirm one of: " + "; ".join(offers) + " (on the command line with --classes)"
         if offers
         else "no mapping by name, index or WordNet id fits; rename them"
     )

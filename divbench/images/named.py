@@ -128,8 +128,11 @@ def _class_folders(place: Path, split: str) -> ImageSet:
     return lay_out(root, kind).image_set(place.name, notes)
 
 
+_REMEDY = "say download (--download), or name the folder with data_dir (--data-dir)"
+
+
 def _absent(name: str, folder: Path, download: bool, problem: object) -> InputError:
-    remedy = "check the connection, or put it there" if download else "say download, or name the folder with data_dir"
+    remedy = "check the connection, or put it there" if download else _REMEDY
     return InputError(f"{name}: not available in {folder} ({problem}); {remedy}")
 
 

@@ -154,7 +154,8 @@ def _check_exact(values: Tensor, pixels: Tensor, what: str, normalized: str, as_
     if as_is:
         return (found,)
     raise InputError(
-        f"{what}: the stated normalisation {found}; say normalized = {others[0]}, or as_is (--as-is) to insist"
+        f"{what}: the stated normalisation {found}; "
+        f"say normalized = {others[0]} (--normalized), or as_is (--as-is) to insist"
     )
 
 

@@ -151,7 +151,9 @@ def radii(rows: Tensor, k: int) -> Tensor:
     """
     check_rows("real", rows)
     if not 1 <= k < len(rows):
-        raise InputError(f"k = {k} neighbours need 1 <= k < number of rows, and there are {len(rows)} rows")
+        raise InputError(
+            f"k = {k} neighbours need more rows than k, and there are {len(rows)}; give more images or a smaller k"
+        )
     memory = _memory.get()
     if memory is None or memory.keep is None:
         return _once(("radii", k), (rows,), lambda: _radii(rows, k))

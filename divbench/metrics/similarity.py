@@ -70,4 +70,4 @@ def prototype_distance(fake: Tensor) -> float:
     """
     rows, prototype = unit_rows(fake), fake.double().mean(0)
     norm = torch.linalg.vector_norm(prototype)
-    return float(1 - (rows @ prototype).mean() / norm) if norm > 0 else float("nan")
+    return max(0.0, float(1 - (rows @ prototype).mean() / norm)) if norm > 0 else float("nan")

@@ -94,7 +94,7 @@ def _expanded(table: Table) -> list[str]:
     """Plain column names, with ``_low``, ``_high`` (and ``_p``) beside measured ones."""
     names: list[str] = []
     for i, column in enumerate(table.columns):
-        plain = column.translate({ord(c): None for c in "↑↓"}).strip()
+        plain = _plain(column)
         plain = f"{names[-1].removesuffix('_high')}_over_iid" if plain == "/ i.i.d." and names else plain
         names.append(plain)
         if _is_measured(table, i):
@@ -108,9 +108,14 @@ def _flat(row: list[Cell], table: Table) -> list[Any]:
     out: list[Any] = []
     for i, cell in enumerate(row):
         if not _is_measured(table, i):
-            out.append(cell)
+            out.append(_plain(cell) if isinstance(cell, str) else cell)
             continue
         parts = list(cell) if isinstance(cell, Measured) else [cell, None, None, None]
         with_p = any(isinstance(r[i], Measured) and r[i].p is not None for r in table.rows)  # type: ignore[union-attr]
         out += parts if with_p else parts[:3]
     return out
+
+
+def _plain(text: str) -> str:
+    """Without the arrows that are for people."""
+    return text.translate({ord(c): None for c in "↑↓"}).strip()

@@ -16,15 +16,15 @@ def score_table(result: Result) -> Table:
     """All scores of one result beside their yardstick and controls."""
     known = [key for key in ("iid", *_CONTROLS) if any(key in s.reference for s in result.scores)]
     titles = {"iid": "i.i.d.", "random": "random", "kmeans": "k-means", "collapse": "collapse"}
-    columns = ["metric", "scope", "value", *(titles[key] for key in known), *(["/ i.i.d."] if "iid" in known else [])]
+    columns = ["metric", "scope", "value", *(["/ i.i.d."] if "iid" in known else []), *(titles[key] for key in known)]
     rows = []
     for score in result.scores:
         row: list[Cell] = [score.metric + _ARROWS[score.higher_is_better], score.scope, _measured(score)]
-        row += [score.reference_value(key) for key in known]
         if "iid" in known:
             row.append(_ratio(score))
-        rows.append(row)
-    return Table(_headline(result), columns, rows, _notes([result]))
+        rows.append(row + [score.reference_value(key) for key in known])
+    said = [f"{record.name}: {note}" for record in result.sets for note in record.notes]
+    return Table(_headline(result), columns, rows, _notes([result]) + said)
 
 
 def compare_table(results: Sequence[Result], scope: Scope = "class", mixed: bool = False) -> Table:

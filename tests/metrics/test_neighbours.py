@@ -183,7 +183,7 @@ def test_one_row_far_away_costs_no_memory():
 
 @pytest.mark.parametrize("k", [0, 10, 11])
 def test_k_out_of_range(k):
-    with pytest.raises(InputError, match=rf"k = {k} neighbours .* there are 10 rows"):
+    with pytest.raises(InputError, match=rf"k = {k} neighbours .* there are 10; give more images"):
         radii(torch.randn(10, 3), k)
 
 

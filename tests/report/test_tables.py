@@ -17,7 +17,7 @@ from tests.records import PROTOCOL, make_result, make_score
 def test_score_table_shows_yardstick_controls_interval_and_cautions():
     text = render(score_table(make_result(cautions=("collapse",))))
     row = next(line for line in text.splitlines() if line.startswith("coverage"))
-    assert row.split() == ["coverage", "↑", "class", "0.30", "±0.10", "0.25", "0.25", "0.5", "1.2"]
+    assert row.split() == ["coverage", "↑", "class", "0.30", "±0.10", "1.2", "0.25", "0.25", "0.5"]
     assert "entry: 30 images, 3 classes x 10, against 300 of real" in text
     assert "caution [collapse] about collapse" in text
     assert "± 95%, jackknife over synthetic images: about these sets" in text

@@ -31,7 +31,7 @@ def read(source: str, options: ReadOptions) -> list[ImageSet]:
     else:
         raise InputError(
             f"{path}: has no {path.name.replace('images', 'labels')} beside it; if the images lie class after class, "
-            "say how many there are of each with per_class"
+            "say how many there are of each with per_class (--per-class)"
         )
     name = given.resolve().name if given.is_dir() else path.stem
     found = f"array {path.name}, {origin}"
