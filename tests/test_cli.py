@@ -195,6 +195,42 @@ def test_unreadable_images_are_all_listed_or_skipped(folders, tmp_path):
     assert "caution [skipped] bad: 2 unreadable files were left out" in done.stdout
 
 
+def test_ratios_and_metrics_have_plain_names_in_csv_and_json(folders):
+    arguments = ("score", folders / "one", "--real", folders / "real", "-p", "quick", "--format")
+    row = json.loads(run(*arguments, "json").stdout)["rows"][0]
+    assert row["metric"] == "coverage"
+    assert row["value_over_iid"] == pytest.approx(row["value"] / row["i.i.d."])
+    assert (
+        run(*arguments, "csv")
+        .stdout.splitlines()[0]
+        .startswith("metric,scope,value,value_low,value_high,value_over_iid")
+    )
+
+
+def test_how_classes_were_matched_is_shown(folders):
+    assert (
+        "one: classes matched by name: ant = ant"
+        in run("score", folders / "one", "--real", folders / "real", "-p", "quick").stdout
+    )
+
+
+def test_real_images_of_several_sizes_need_a_stated_size(folders, tmp_path):
+    for c in ("ant", "bee", "cow"):
+        (tmp_path / "mixed" / c).mkdir(parents=True)
+        for i in range(8):
+            Image.new("RGB", (6, 6) if i else (9, 6), (i * 20, 10, 10)).save(tmp_path / "mixed" / c / f"{i}.png")
+    done = run("score", folders / "one", "--real", tmp_path / "mixed", "-p", "quick")
+    assert done.exit_code == 2
+    assert "images have several sizes (6x6, 9x6)" in done.stderr
+    assert run("score", folders / "one", "--real", tmp_path / "mixed", "-p", "quick", "--input-size", 6).exit_code == 0
+
+
+def test_a_table_suffix_for_the_result_is_refused(folders, tmp_path):
+    done = run("score", folders / "one", "--real", folders / "real", "-p", "quick", "-o", tmp_path / "t.csv")
+    assert done.exit_code == 2
+    assert "as JSON and not .csv" in done.stderr
+
+
 def test_labels_in_another_order_are_noticed(folders, tmp_path):
     images = {
         c: [np.asarray(Image.open(p)) for p in sorted((folders / "one" / c).iterdir())] for c in ("bee", "ant", "cow")

@@ -4,6 +4,10 @@ All four follow Naeem et al. 2020 (arXiv:2002.09797) and Kynkaanniemi et al. 201
 package computes them: L2 distances, the ball of a row reaches to its k-th nearest other row of the same set, and a
 row at exactly the radius is outside. ``closed=True`` counts it as inside, which matters for sets with duplicates:
 a row with k exact copies has radius 0 and an open ball of radius 0 holds nothing.
+
+A synthetic image that is a copy of a real one lies exactly at the radius of the real rows whose k-th neighbour it is.
+Here such ties are ties; `prdc` decides them by the rounding of its matrix products, which changes with the number of
+its jobs (17 of 50 000 decisions for a set of copied CIFAR-10 images).
 """
 
 from torch import Tensor
