@@ -18,7 +18,7 @@ from divbench.embedders.embed import embed
 from divbench.images import ImageSet, read_images, write_images
 from divbench.networks import resnet18
 
-COUNT, ROUNDS = 384, 3
+COUNT, ROUNDS = 1536, 2
 
 
 def build() -> nn.Module:
