@@ -1,9 +1,8 @@
 """divbench demo: three sets of digits whose worth is known, scored offline."""
 
 import torch
-from sklearn.cluster import KMeans
-from threadpoolctl import threadpool_limits
 
+from divbench.controls import kmeans_rows
 from divbench.evaluate import Embedding, Progress, evaluate, no_progress
 from divbench.images import ImageSet, read_images
 from divbench.protocol import load_protocol
@@ -29,9 +28,7 @@ def demo_sets(seed: int = 0) -> tuple[ImageSet, list[ImageSet]]:
         own = pixels[held_out.labels == c]
         flat = own.flatten(1).double()
         parts["random"].append(own[:IPC])
-        with threadpool_limits(1):
-            centroids = KMeans(IPC, n_init=1, random_state=seed).fit(flat.numpy()).cluster_centers_
-        parts["k-means"].append(_image(torch.from_numpy(centroids), own))
+        parts["k-means"].append(_image(kmeans_rows(flat, IPC, seed), own))
         noise = torch.randn(IPC, flat.shape[1], generator=g, dtype=torch.float64)
         parts["collapsed"].append(_image(flat.mean(0) + 2 * noise, own))
     labels = torch.arange(len(digits.classes)).repeat_interleave(IPC)
