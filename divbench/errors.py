@@ -8,6 +8,7 @@ Every message says what was expected, what came, and what to do; the command lin
     ├── ProtocolError       a protocol, metric or embedder setting that makes no sense
     ├── ResultError         a result that cannot be read or compared
     ├── OutputError         a file that cannot be written
+    ├── RecipeError         a recipe, term or method setting that is unknown or makes no sense
     └── MissingExtraError   an optional dependency that is not installed
 """
 
@@ -36,6 +37,10 @@ class ResultError(DivbenchError):
 
 class OutputError(DivbenchError):
     """A file cannot be written."""
+
+
+class RecipeError(DivbenchError):
+    """A recipe, or a setting of one, is unknown or contradicts another."""
 
 
 class MissingExtraError(DivbenchError):

@@ -70,6 +70,13 @@ def cut_classifier(network: nn.Module, size: int) -> str:
     Raises:
         WeightsError: no such layer runs.
     """
+    last = last_layer(network, size)
+    replace_module(network, last, nn.Identity())
+    return last
+
+
+def last_layer(network: nn.Module, size: int) -> str:
+    """Name of the last linear or convolutional layer that runs; arguments and errors as `cut_classifier`."""
     ran: list[str] = []
     layers = [(name, layer) for name, layer in network.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
     hooks = [layer.register_forward_hook(lambda *_, name=name: ran.append(name)) for name, layer in layers]
@@ -82,9 +89,40 @@ def cut_classifier(network: nn.Module, size: int) -> str:
         hook.remove()
     if not ran:
         raise WeightsError(f"{type(network).__name__}: runs no linear or convolutional layer, so it has no classifier")
-    parent, _, child = ran[-1].rpartition(".")
-    setattr(network.get_submodule(parent), child, nn.Identity())
     return ran[-1]
+
+
+def replace_module(network: nn.Module, name: str, module: nn.Module) -> None:
+    """Put ``module`` where ``network`` has the one with the dotted ``name``."""
+    parent, _, child = name.rpartition(".")
+    setattr(network.get_submodule(parent), child, module)
+
+
+def build_classifier(net: str, classes: int, *, small_stem: bool = False) -> nn.Module:
+    """A randomly initialised classifier; the global random state is left as it was.
+
+    Args:
+        net: ``"resnet18"``, or ``"torchvision:NAME"`` for a classification network of torchvision.
+        classes: number of outputs.
+        small_stem: for images of up to about 64 pixels; of ``resnet18`` only.
+
+    Raises:
+        WeightsError: there is no such network.
+    """
+    kind, _, name = net.partition(":")
+    if net == "resnet18":
+        return resnet18(classes, small_stem=small_stem)
+    if kind != "torchvision":
+        raise WeightsError(f"unknown network {net!r}; known: resnet18, torchvision:NAME")
+    from torchvision.models import get_model, list_models
+
+    if name not in list_models() or name in ("googlenet", "inception_v3"):
+        raise WeightsError(
+            f"network {net!r}: torchvision has no plain classifier of that name; give resnet18 or another"
+        )
+    with torch.random.fork_rng(devices=[]):
+        network: nn.Module = get_model(name, weights=None, num_classes=classes)
+    return network
 
 
 def read_state_dict(path: Path) -> StateDict:

@@ -4,7 +4,7 @@ import difflib
 import importlib
 import pkgutil
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from divbench.errors import DivbenchError, ProtocolError
 
@@ -57,3 +57,28 @@ class Registry(Generic[Item]):
     def items(self) -> list[tuple[str, Item]]:
         """All (name, item) pairs, sorted by name."""
         return sorted(self._fill().items())
+
+
+def resolve_settings(
+    owner: str, defaults: dict[str, Any], given: dict[str, Any], error: type[DivbenchError]
+) -> dict[str, Any]:
+    """All settings, the given ones with the types of their defaults.
+
+    Args:
+        owner: what has the settings, for messages, such as ``"term 'dpp'"``.
+        defaults: names and defaults, of type bool, int, float or str.
+        given: some of them; a whole number is taken for a float.
+        error: what to raise for an unknown setting or a value of another type.
+    """
+    resolved = dict(defaults)
+    for key, value in given.items():
+        if key not in defaults:
+            raise error(f"{owner} has no setting {key!r}; settings: {', '.join(defaults) or 'none'}")
+        kind = type(defaults[key])
+        if type(value) is not kind and not (kind is float and type(value) is int):
+            raise error(f"{owner}: {key} is {_KINDS[kind]}, got {value!r}")
+        resolved[key] = kind(value)
+    return resolved
+
+
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}

@@ -20,7 +20,7 @@ from torch import Tensor
 from divbench.errors import ProtocolError
 from divbench.metrics._cosine import unit_rows
 from divbench.metrics._neighbours import hits, radii
-from divbench.registry import Registry
+from divbench.registry import Registry, resolve_settings
 
 __all__ = ["METRICS", "Metric", "hits", "metric", "radii", "unit_rows"]
 
@@ -81,22 +81,12 @@ class Metric:
         Raises:
             ProtocolError: a setting that the metric does not have, or a value of another type or out of range.
         """
-        resolved = dict(self.parameters)
-        for key, value in settings.items():
-            if key not in self.parameters:
-                known = ", ".join(self.parameters) or "none"
-                raise ProtocolError(f"metric {self.name!r} has no setting {key!r}; settings: {known}")
-            kind = type(self.parameters[key])
-            whole = kind is float and type(value) is int
-            if not whole and type(value) is not kind:
-                raise ProtocolError(f"metric {self.name!r}: {key} is {_KINDS[kind]}, got {value!r}")
+        resolved = resolve_settings(f"metric {self.name!r}", self.parameters, settings, ProtocolError)
+        for key, value in resolved.items():
             if not math.isfinite(value) or value < 0 or (key == "k" and value < 1):
                 raise ProtocolError(f"metric {self.name!r}: {key} = {value!r} is out of range")
-            resolved[key] = kind(value)
         return resolved
 
-
-_KINDS = {bool: "true or false", int: "a whole number", float: "a number"}
 
 METRICS: Registry[Metric] = Registry("metric", "divbench.metrics")
 
