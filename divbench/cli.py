@@ -134,9 +134,10 @@ def score(
     """Score synthetic sets against real data. Several SETs are several seeds of one entry."""
     from divbench import parallel
     from divbench.cache import Cache
-    from divbench.evaluate import Embedding, evaluate, no_progress
+    from divbench.evaluate import Embedding, evaluate
     from divbench.files import check_writable
     from divbench.images import read_images, read_repeats
+    from divbench.progress import no_progress
     from divbench.protocol import load_protocol
     from divbench.report.render import render
     from divbench.report.tables import score_table
@@ -214,7 +215,10 @@ def compare(
 
 
 @main.command("list")
-@click.argument("what", type=click.Choice(["metrics", "embedders", "protocols", "readers", "datasets"]))
+@click.argument(
+    "what",
+    type=click.Choice(["metrics", "embedders", "protocols", "readers", "datasets", "recipes", "terms", "methods"]),
+)
 @_format_option
 def list_(what: str, format_: str) -> None:
     """List what divbench knows."""
@@ -222,6 +226,92 @@ def list_(what: str, format_: str) -> None:
     from divbench.report.render import render
 
     click.echo(render(getattr(listing, what)(), format_), nl=False)
+
+
+@main.command()
+@click.argument("recipe")
+@click.option("--real", required=True, help="Real data: a folder, file, archive or data set name.")
+@click.option("--split", default=None, help="Part of the real data.  [default: the first of a named data set]")
+@click.option("--teacher", type=_EXISTING, default=None, help="Trained network, such as 'divbench squeeze' writes.")
+@click.option(
+    "--net", default=None, help="The teacher's network, if its file does not say: resnet18, torchvision:NAME."
+)
+@click.option("--mean-std", default=None, help="Normalisation, if the teacher's file does not say: see 'score'.")
+@click.option("--ipc", type=click.IntRange(1), default=None, help="Images per class.  [default: the recipe's]")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all that is random.")
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a value of the recipe, such as terms.cosine_diversity.weight=0. May be repeated.",
+)
+@click.option("--start", type=str, default=None, help="Set to start from, with --set start=stored.")
+@click.option(
+    "--normalized", default=None, help="How float tensors of the set to start from were normalised: see 'score'."
+)
+@click.option(
+    "--layout",
+    type=click.Choice(["divbench", "sre2l"]),
+    default="divbench",
+    show_default=True,
+    help="sre2l: new000/class000_id000, for other people's tools.",
+)
+@click.option("--float", "keep_float", is_flag=True, help="Keep the images before rounding, too.")
+@click.option("--data-dir", type=_EXISTING, default=None, help="Folder of the named data sets.")
+@click.option("--download", is_flag=True, help="Fetch a named data set that is not there.")
+@click.option("--device", default=None, help="Where to compute.  [default: cuda if there is one, else cpu]")
+@click.option("--no-cache", is_flag=True, help="Neither use nor keep features of real images of earlier runs.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder to write; must be new.")
+def generate(
+    recipe: str, real: str, split: str | None, teacher: Path | None, net: str | None, mean_std: str | None,
+    ipc: int | None, seed: int, changes: tuple[str, ...], start: str | None, normalized: str | None, layout: str,
+    keep_float: bool, data_dir: Path | None, download: bool, device: str | None, no_cache: bool, output: Path,
+) -> None:  # fmt: skip
+    """Distil REAL data by RECIPE: sre2l+dire, cifar10/cda, a .toml file, ... (see 'divbench list recipes').
+
+    Interrupted, the same command goes on where it was. Several processes: torchrun -m divbench generate ...
+    """
+    from divbench import parallel
+    from divbench.generate.recipe import change, load_recipe
+
+    changes += () if ipc is None else (f"ipc={ipc}",)
+    rules = change(load_recipe(recipe, real if "/" not in recipe else None), changes)
+
+    from divbench.cache import Cache
+    from divbench.embedders import choose_device
+    from divbench.generate.generate import generate as run
+    from divbench.generate.job import Options
+    from divbench.generate.teacher import load_teacher
+    from divbench.images import read_images
+    from divbench.progress import no_progress
+
+    first = parallel.rank() == 0
+    truth = read_images(real, split=split, data_dir=data_dir, download=download)
+    options = Options(
+        seed=seed,
+        start=None if start is None else read_images(start, normalized=normalized, data_dir=data_dir),
+        mean_std=mean_std,
+        layout=layout,  # type: ignore[arg-type]
+        keep_float=keep_float,
+        device=choose_device(device),
+        cache=None if no_cache else Cache(),
+    )
+    taught = None if teacher is None else load_teacher(teacher, net=net, mean_std=mean_std)
+    if first:
+        click.echo(f"{truth.name}: {truth.recognised}", err=True)
+    made = run(rules, truth, output, teacher=taught, options=options, progress=_progress if first else no_progress)
+    if first:
+        click.echo(_summary(made, output))
+
+
+def _summary(made: Any, output: Path) -> str:
+    """What a user wants to know of a set that was made."""
+    losses = ", ".join(f"{name} {first:.4g} -> {last:.4g}" for name, (first, last) in made.losses.items())
+    sizes = ", ".join(f"{what} {count / 2**20:.2f} MiB" for what, count in made.bytes.items() if count)
+    seconds = ", ".join(f"{what} {spent:.1f} s" for what, spent in made.seconds.items())
+    known = "" if made.teacher_accuracy is None else f"teacher: right on {made.teacher_accuracy:.1%} of real images\n"
+    return f"{output}: {made}\n{known}losses: {losses}\n{seconds}; {sizes}"
 
 
 @main.group()
@@ -253,7 +343,7 @@ def demo(format_: str) -> None:
     """Score three sets of digits, offline: random, k-means and collapsed, ten images per class each."""
     from divbench import parallel
     from divbench.demo import demo as run
-    from divbench.evaluate import no_progress
+    from divbench.progress import no_progress
     from divbench.report.render import render
     from divbench.report.tables import compare_table
 
@@ -264,9 +354,14 @@ def demo(format_: str) -> None:
 
 
 @contextmanager
-def _progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
+def _progress(title: str, total: int) -> Iterator[Callable[..., None]]:
     """A bar on a terminal's standard error; nothing where that is a file or pipe."""
     from tqdm import tqdm
 
     with tqdm(total=total, desc=title, disable=None, leave=False, unit="") as bar:
-        yield lambda n: bar.update(n) and None
+
+        def advance(done: int, text: str = "", /) -> None:
+            bar.set_postfix_str(text, refresh=False)
+            bar.update(done)
+
+        yield advance

@@ -3,8 +3,9 @@
 import torch
 
 from divbench.controls import kmeans_rows
-from divbench.evaluate import Embedding, Progress, evaluate, no_progress
+from divbench.evaluate import Embedding, evaluate
 from divbench.images import ImageSet, read_images
+from divbench.progress import Progress, no_progress
 from divbench.protocol import load_protocol
 from divbench.results import Result
 

@@ -9,10 +9,12 @@ Every message says what was expected, what came, and what to do; the command lin
     ├── ResultError         a result that cannot be read or compared
     ├── OutputError         a file that cannot be written
     ├── RecipeError         a recipe, term or method setting that is unknown or makes no sense
+    ├── RecoveryError       recovery of images that stopped because a loss was not finite
     └── MissingExtraError   an optional dependency that is not installed
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 
 class DivbenchError(Exception):
@@ -41,6 +43,23 @@ class OutputError(DivbenchError):
 
 class RecipeError(DivbenchError):
     """A recipe, or a setting of one, is unknown or contradicts another."""
+
+
+class RecoveryError(DivbenchError):
+    """A loss became NaN or infinite.
+
+    Attributes:
+        step: the first step where it was so.
+        terms: the terms that were not finite.
+        images: a tensor, the images some steps earlier, when all was well.
+    """
+
+    def __init__(self, step: int, terms: Sequence[str], images: Any) -> None:
+        super().__init__(
+            f"step {step}: {', '.join(terms)} is NaN or infinite; lower optimizer.lr or the weight of the term, "
+            "or set precision=float32"
+        )
+        self.step, self.terms, self.images = step, tuple(terms), images
 
 
 class MissingExtraError(DivbenchError):

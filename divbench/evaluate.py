@@ -1,7 +1,6 @@
 """From paths to a Result: read, match classes, embed, score. What the command line and the demo share."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,12 +11,10 @@ from divbench.embedders import Embedder, load_embedder
 from divbench.embedders.embed import Embeddings, embed
 from divbench.errors import InputError, shorten
 from divbench.images import BadImageError, ImageSet, match_classes, take_per_class
+from divbench.progress import Progress, no_progress
 from divbench.protocol import Protocol
 from divbench.results import Result
 from divbench.scoring import resolved, score
-
-Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""What shows progress: a title and a total give a context whose value is called with the number of finished items."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +34,6 @@ class Embedding:
     device: str | None = None
     batch_size: int = 128
     skip_bad: bool = False
-
-
-def no_progress(title: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
-    """Show nothing."""
-    return nullcontext(lambda _: None)
 
 
 def evaluate(

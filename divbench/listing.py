@@ -1,8 +1,12 @@
 """What `divbench list` shows."""
 
 import inspect
+from collections.abc import Mapping
 
 from divbench.embedders import EMBEDDERS
+from divbench.generate.methods import METHODS
+from divbench.generate.recipe import load_recipe, recipe_names
+from divbench.generate.terms import TERMS
 from divbench.images import DATASETS, READERS
 from divbench.metrics import METRICS
 from divbench.protocol import load_protocol, protocol_names
@@ -17,8 +21,7 @@ def metrics() -> Table:
     """Every metric with its direction, settings and source."""
     better = {"higher": "higher", "lower": "lower", None: "neither"}
     rows: list[list[Cell]] = [
-        [name, better[m.better], ", ".join(f"{k}={v}" for k, v in m.parameters.items()), m.summary, m.cite]
-        for name, m in METRICS.items()
+        [name, better[m.better], _settings(m.parameters), m.summary, m.cite] for name, m in METRICS.items()
     ]
     return Table("metrics", ["metric", "more diverse", "settings", "what it is", "source"], rows)
 
@@ -45,3 +48,26 @@ def datasets() -> Table:
     """Every data set that is known by name."""
     rows: list[list[Cell]] = [[d.name, d.classes, ", ".join(d.splits), d.size, d.origin] for d in DATASETS.values()]
     return Table("datasets", ["data set", "classes", "splits", "size", "where it comes from"], rows)
+
+
+def recipes() -> Table:
+    """Every recipe that comes with divbench."""
+    found = [(name, load_recipe(name)) for name in recipe_names()]
+    rows: list[list[Cell]] = [[name, r.parity, r.ipc, r.iterations, r.description] for name, r in found]
+    return Table("recipes", ["recipe", "parity", "images per class", "iterations", "what it is"], rows)
+
+
+def terms() -> Table:
+    """Every loss term with its settings and source."""
+    rows: list[list[Cell]] = [[name, _settings(t.settings), t.summary, t.cite] for name, t in TERMS.items()]
+    return Table("terms", ["term", "settings", "what it is", "source"], rows)
+
+
+def methods() -> Table:
+    """Every method with its settings and source."""
+    rows: list[list[Cell]] = [[name, _settings(m.settings), m.summary, m.cite] for name, m in METHODS.items()]
+    return Table("methods", ["method", "settings", "what it is", "source"], rows)
+
+
+def _settings(defaults: Mapping[str, object]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in defaults.items())

@@ -6,6 +6,7 @@ The process group is joined at the first question, unless the caller has already
 import atexit
 import json
 import os
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -76,7 +77,8 @@ def _joined() -> bool:
 def _join() -> None:
     if _joined() or int(os.environ.get("WORLD_SIZE", "1")) <= 1 or not dist.is_available():
         return
-    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, timeout=timedelta(days=7))  # shares of a long recovery end hours apart
     atexit.register(_leave)
 
 

@@ -1,5 +1,6 @@
-"""True float32, whatever the rest of the program has asked for."""
+"""What arithmetic float32 gets, whatever the rest of the program has asked for, and the same bits every time."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -8,16 +9,52 @@ import torch
 
 
 @contextmanager
-def full_float32(device: torch.device) -> Iterator[None]:
-    """Matrix products and convolutions of float32 are computed in float32 inside: no autocast, TF32 or bfloat16."""
+def full_float32(device: torch.device, *, tf32: bool = False) -> Iterator[None]:
+    """Matrix products and convolutions of float32 are computed in float32 inside: no autocast, TF32 or bfloat16.
+
+    Args:
+        device: where autocast is switched off.
+        tf32: allow NVIDIA's TF32, 10 bits of mantissa, on GPUs after all.
+    """
     backends: Any = torch.backends
-    knobs = [backends.cuda.matmul, backends.cudnn.conv, backends.mkldnn.matmul, backends.mkldnn.conv]
-    before = [knob.fp32_precision for knob in knobs]
+    gpu, cpu = [backends.cuda.matmul, backends.cudnn.conv], [backends.mkldnn.matmul, backends.mkldnn.conv]
+    before = [(knob, knob.fp32_precision) for knob in gpu + cpu]
     try:
-        for knob in knobs:
+        for knob in gpu:
+            knob.fp32_precision = "tf32" if tf32 else "ieee"
+        for knob in cpu:
             knob.fp32_precision = "ieee"
         with torch.autocast(device.type, enabled=False):
             yield
     finally:
-        for knob, value in zip(knobs, before, strict=True):
+        for knob, value in before:
             knob.fp32_precision = value
+
+
+@contextmanager
+def all_cores(device: torch.device) -> Iterator[None]:
+    """On the CPU, as many threads as this process may use cores, whatever torchrun or the environment says.
+
+    Some convolutions sum in an order that depends on the number of threads.
+    """
+    before = torch.get_num_threads()
+    try:
+        if device.type == "cpu":
+            torch.set_num_threads(
+                len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            )
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """cuDNN's deterministic algorithms, chosen without trying them out."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.benchmark, cudnn.deterministic
+    cudnn.benchmark, cudnn.deterministic = False, True
+    try:
+        yield
+    finally:
+        cudnn.benchmark, cudnn.deterministic = before

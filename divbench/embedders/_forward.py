@@ -1,15 +1,12 @@
 """The network's side of embedding: batches of pixels in, rows of features out."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor
 
 from divbench import parallel
 from divbench.embedders._record import Embedder
 from divbench.errors import ProtocolError
-from divbench.precision import full_float32
+from divbench.precision import deterministic, full_float32
 
 _CPU_PASS = 32
 
@@ -38,7 +35,7 @@ class Forward:
             batch = batch.pin_memory()
         batch = batch.to(self.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
         half = torch.autocast(self.device.type, torch.bfloat16, self.bfloat16)
-        with torch.inference_mode(), full_float32(self.device), _deterministic(), half:
+        with torch.inference_mode(), full_float32(self.device), deterministic(), half:
             passes = [self.network(self._normalised(part)).flatten(1).float() for part in batch.split(self.each)]
             return torch.cat(passes)[: len(pixels)]
 
@@ -61,15 +58,3 @@ def choose_device(name: str | None) -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda", parallel.local_rank() % torch.cuda.device_count())
     return torch.device("cpu")
-
-
-@contextmanager
-def _deterministic() -> Iterator[None]:
-    """cuDNN's deterministic algorithms, chosen without trying them out."""
-    cudnn = torch.backends.cudnn
-    before = cudnn.benchmark, cudnn.deterministic
-    cudnn.benchmark, cudnn.deterministic = False, True
-    try:
-        yield
-    finally:
-        cudnn.benchmark, cudnn.deterministic = before

@@ -1,1 +1,4 @@
-"""Generate distilled sets: squeeze, recover, relabel. What optimises a number here shares no code with what measures it."""
+"""Generate distilled sets: squeeze, recover, relabel.
+
+What optimises a number here shares no code with what measures it.
+"""

@@ -168,6 +168,12 @@ def digest(recipe: Recipe) -> str:
     plain = msgspec.to_builtins(recipe)
     for key in ("name", "dataset", "description", "sources", "parity"):
         del plain[key]
+    # A term without weight is none, and 1 is 1.0.
+    plain["terms"] = {
+        name: {key: float(value) if type(value) is int else value for key, value in settings.items()}
+        for name, settings in recipe.terms.items()
+        if settings["weight"]
+    }
     return hashlib.sha256(msgspec.json.encode(plain, order="deterministic")).hexdigest()[:16]
 
 
@@ -210,7 +216,7 @@ def _unknown(name: str, dataset: str | None, known: list[str]) -> str:
         where = "the real data has no name that recipes know" if dataset is None else f"there is none for {dataset!r}"
         return f"recipe {name!r}: {where}; say which numbers to use: {', '.join(alike)}"
     close = difflib.get_close_matches(name, [*known, *(one.partition("/")[2] for one in known)], n=1)
-    hint = f"did you mean {close[0]!r}?" if close else "see 'divbench list recipes'"
+    hint = f"did you mean {close[0]!r}?" if close else "see 'divbench list recipes'."
     return f"unknown recipe {name!r}; {hint} A path that ends in .toml is read as a file"
 
 
@@ -218,7 +224,7 @@ def decode(data: bytes, where: str) -> Recipe:
     """A recipe from TOML; raises `RecipeError` that names ``where`` and the key."""
     try:
         return msgspec.toml.decode(data, type=Recipe)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecipeError) as error:
         raise RecipeError(f"{where}: {error}") from error
 
 
@@ -240,7 +246,9 @@ def change(recipe: Recipe, assignments: tuple[str, ...]) -> Recipe:
             raise RecipeError(f"--set {assignment}: expected key=value, such as optimizer.lr=0.1")
         *parents, last = key.split(".")
         place: Any = plain
-        for parent in parents:
+        for depth, parent in enumerate(parents):
+            if depth == 1 and parents[0] == "terms":
+                place.setdefault(parent, {})  # whether there is such a term is asked when terms are resolved
             place = place.get(parent) if isinstance(place, dict) else None
         if not isinstance(place, dict) or (last not in place and parents[:1] not in (["terms"], ["method"])):
             close = difflib.get_close_matches(key, list(leaves(plain)), n=1)
@@ -250,6 +258,7 @@ def change(recipe: Recipe, assignments: tuple[str, ...]) -> Recipe:
                 + (f"did you mean {close[0]!r}?" if close else f"it has {keys}")
             )
         place[last] = _value(text)
+        plain["sources"] = {k: v for k, v in plain["sources"].items() if not k.startswith(f"{key}.")}
         plain["sources"][key] = "changed with --set"
     try:
         return msgspec.convert(plain, Recipe)

@@ -78,8 +78,10 @@ def _centres(rows: Tensor, size: int) -> tuple[Tensor, Tensor]:
     if len(rows) <= size:
         return rows.cpu(), torch.full((len(rows),), 1 / len(rows))
     from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
 
-    found = KMeans(size, n_init=1, random_state=0).fit(rows.cpu().numpy())
+    with threadpool_limits(1):  # sums in one order: the same bits on any number of cores
+        found = KMeans(size, n_init=1, random_state=0).fit(rows.cpu().numpy())
     shares = torch.bincount(torch.from_numpy(found.labels_).long(), minlength=size) / len(rows)
     return torch.from_numpy(found.cluster_centers_).to(rows.dtype), shares.to(rows.dtype)
 

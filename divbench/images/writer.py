@@ -1,24 +1,30 @@
-"""Write a set as `images/<class>/<id>.png` and `set.json`, all of it or nothing."""
+"""Write a set as image files and `set.json`, all of it or nothing."""
 
 import os
 import secrets
 import shutil
 from pathlib import Path
+from typing import Any, Literal
 from urllib.parse import quote
 
-import msgspec
 from PIL import Image
 
 from divbench.errors import InputError
 from divbench.images.imageset import ImageSet
-from divbench.images.manifest import MANIFEST, SCHEMA, ClassFolder, Manifest
+from divbench.images.manifest import SCHEMA, ClassFolder, Manifest, save_manifest
 
 _RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))})
 _LONGEST = 100
+Format = Literal["png", "jpeg75"]
+FolderLayout = Literal["divbench", "sre2l"]
+_FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
+    "png": (".png", {"format": "PNG"}),
+    "jpeg75": (".jpg", {"format": "JPEG", "quality": 75}),
+}
 
 
-def write_images(images: ImageSet, folder: Path) -> None:
-    """Write every image losslessly, in stored order within its class.
+def write_images(images: ImageSet, folder: Path, *, format: Format = "png", layout: FolderLayout = "divbench") -> None:
+    """Write every image, in stored order within its class.
 
     The folder appears complete or not at all: it is written under a temporary name beside its place and renamed. Class
     names that a file system could refuse are written in a safe form; `set.json` maps them back.
@@ -26,6 +32,9 @@ def write_images(images: ImageSet, folder: Path) -> None:
     Args:
         images: the set; lazy ones are decoded one image at a time.
         folder: must not exist yet.
+        format: ``png`` is lossless; ``jpeg75`` is what the released code of the SRe2L family writes.
+        layout: ``divbench``: `images/<class>/<id>.png`; ``sre2l``: `new000/class000_id000.png`, as other people's
+            tools expect, with the class names in `set.json` alone.
 
     Raises:
         InputError: the folder exists, an image cannot be decoded, or writing fails.
@@ -36,7 +45,7 @@ def write_images(images: ImageSet, folder: Path) -> None:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = folder.parent / f".{folder.name}.{secrets.token_hex(4)}.partial"
-        _write(images, partial)
+        _write(images, partial, format, layout)
         os.rename(partial, folder)
     except OSError as problem:
         raise InputError(
@@ -64,16 +73,20 @@ def safe_names(classes: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _write(images: ImageSet, partial: Path) -> None:
-    folders = safe_names(images.classes)
-    for name in folders:
-        (partial / "images" / name).mkdir(parents=True)
+def _write(images: ImageSet, partial: Path, format: Format, layout: FolderLayout) -> None:
+    names = (
+        safe_names(images.classes) if layout == "divbench" else tuple(f"new{c:03d}" for c in range(len(images.classes)))
+    )
+    folders = [partial / "images" / name if layout == "divbench" else partial / name for name in names]
+    for folder in folders:
+        folder.mkdir(parents=True)
     written = [0] * len(folders)
+    suffix, options = _FORMATS[format]
     for index, label in enumerate(images.labels.tolist()):
         pixels = images.read(index).pixels.permute(1, 2, 0).contiguous().numpy()
-        path = partial / "images" / folders[label] / f"{written[label]:05d}.png"
-        Image.fromarray(pixels).save(path, format="PNG")
+        number = written[label]
+        stem = f"{number:05d}" if layout == "divbench" else f"class{label:03d}_id{number:03d}"
+        Image.fromarray(pixels).save(folders[label] / f"{stem}{suffix}", **options)
         written[label] += 1
-    classes = tuple(ClassFolder(name, folder) for name, folder in zip(images.classes, folders, strict=True))
-    manifest = Manifest(SCHEMA, images.name, classes, images.labelled)
-    (partial / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
+    classes = tuple(ClassFolder(name, folder) for name, folder in zip(images.classes, names, strict=True))
+    save_manifest(Manifest(SCHEMA, images.name, classes, images.labelled), partial)

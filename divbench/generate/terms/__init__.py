@@ -83,13 +83,13 @@ def term(
 
 
 def resolve_terms(settings: dict[str, Settings]) -> list[Weighted]:
-    """The terms of a recipe that have a weight, in its order.
+    """The terms of a recipe that have a weight, sorted by name: the sum of losses has one order, and so one rounding.
 
     Raises:
         RecipeError: an unknown term or setting, a value of another type, or no term at all.
     """
     found = []
-    for name, given in settings.items():
+    for name, given in sorted(settings.items()):
         known = TERMS[name]
         own = {"weight": 0.0, "begin": 0.0, **known.settings}
         full = resolve_settings(f"term {name!r}", own, given, RecipeError)

@@ -8,7 +8,7 @@ from divbench.generate.terms.dire import pair_distances
 from divbench.generate.view import View
 
 
-@term(cite="ours, after determinantal point processes (Kulesza & Taskar 2012, arXiv:1207.6083)", sees="teacher", needs=("pairs",))  # fmt: skip
+@term(cite="ours, after Kulesza & Taskar 2012, arXiv:1207.6083", sees="teacher", needs=("pairs",))
 def dpp_diversity(view: View, ridge: float = 0.01) -> Tensor:
     """Minus the log-determinant of the cosines inside a class, per image, summed over classes.
 

@@ -34,7 +34,8 @@ def read(source: str, options: ReadOptions) -> list[ImageSet]:
         raise InputError(f"{root}: images/{min(unnamed)} is not named in {MANIFEST}")
     classes = tuple(one.name for one in manifest.classes)
     found = f"divbench set {manifest.name!r}, {len(classes)} classes, {len(paths)} images"
-    layout = Layout(tuple(paths), tuple(labels), classes, found, (), manifest.labelled)
+    notes = () if manifest.origin is None else (str(manifest.origin),)
+    layout = Layout(tuple(paths), tuple(labels), classes, found, notes, manifest.labelled)
     return [layout.image_set(options.name or manifest.name)]
 
 

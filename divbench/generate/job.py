@@ -1,0 +1,161 @@
+"""A job: recipe, real data and teacher that were found to fit together, before the first step is made."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from divbench.cache import Cache
+from divbench.constants import MEAN_STD, MeanStd, parse_mean_std
+from divbench.embedders import choose_device
+from divbench.errors import InputError, RecipeError
+from divbench.generate.batches import Batch, check_pairs, plan_batches
+from divbench.generate.methods import METHODS, Method
+from divbench.generate.real import FeatureBank, RealImages, accuracy, feature_bank, image_size
+from divbench.generate.recipe import Fkd, Recipe, Static
+from divbench.generate.teacher import Teacher
+from divbench.generate.terms import Weighted, resolve_terms
+from divbench.images import ImageSet, match_classes, take_per_class
+from divbench.images.writer import FolderLayout
+from divbench.progress import Progress
+
+_BETTER_THAN_CHANCE = 2.0
+"""A teacher that is right less often than this many times chance does not know the data."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to generate, beside the recipe.
+
+    Attributes:
+        seed: of all that is random.
+        start: the set whose images a recipe with ``start = "stored"`` begins with.
+        mean_std: normalisation of the images where there is no teacher; see `parse_mean_std`.
+        layout: of the folder; see `write_images`.
+        keep_float: keep the images before rounding as well, in ``master.safetensors``.
+        device: where to compute; None: the GPU of this process if there is one, else the CPU.
+        cache: where teacher features of real images are kept between runs.
+    """
+
+    seed: int = 0
+    start: ImageSet | None = None
+    mean_std: str | None = None
+    layout: FolderLayout = "divbench"
+    keep_float: bool = False
+    device: torch.device = field(default_factory=lambda: choose_device(None))
+    cache: Cache | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """All that is known before the first step.
+
+    Attributes:
+        recipe, options: what was asked for.
+        method, terms: of the recipe; terms without weight are left out.
+        real: the real images.
+        teacher: None where nothing needs it.
+        mean_std: normalisation of the images, per channel.
+        batches: of the whole set, whichever process does them.
+        bank: teacher features of the real images; None where no term asks for them.
+        start: [C, ipc, 3, S, S] uint8, stored images to start from; None for other starts.
+        accuracy: share of a sample of real images that the teacher classifies rightly.
+    """
+
+    recipe: Recipe
+    options: Options
+    method: Method
+    terms: list[Weighted]
+    real: RealImages
+    teacher: Teacher | None
+    mean_std: MeanStd
+    batches: list[Batch]
+    bank: FeatureBank | None
+    start: Tensor | None
+    accuracy: float | None
+
+
+def prepare(recipe: Recipe, real: ImageSet, teacher: Teacher | None, options: Options, progress: Progress) -> Job:
+    """Check that recipe, real data and teacher fit together, and embed the real images where terms ask for them.
+
+    Raises:
+        RecipeError: the recipe contradicts itself.
+        InputError: something does not fit, or a teacher is missing.
+    """
+    method, terms = METHODS[str(recipe.method["name"])], resolve_terms(recipe.terms)
+    method.resolve(recipe)
+    if not real.labelled:
+        raise InputError(f"{real.name}: has no classes; give real data with class folders")
+    batches = plan_batches(recipe, len(real.classes))
+    check_pairs(batches, terms)
+    used = _teacher(recipe, method, terms, teacher)
+    images = RealImages(real, image_size(real, used))
+    images.check_enough(recipe.ipc if recipe.start == "real" else 1, f"start = {recipe.start!r}")
+    share = None if used is None else _check_teacher(used, images, options)
+    start = _stored_start(recipe, real, images.size, options)
+    bank = None
+    if used is not None and any("real" in w.term.needs and _through_teacher(method, w) for w in terms):
+        with progress(f"features of {real.name}", len(real)) as advance:
+            bank = feature_bank(images, used, recipe.real, device=options.device, cache=options.cache, progress=advance)
+    mean_std = _mean_std(recipe, used, options)
+    return Job(recipe, options, method, terms, images, used, mean_std, batches, bank, start, share)
+
+
+def _through_teacher(method: Method, weighted: Weighted) -> bool:
+    return method.needs_teacher or weighted.term.sees == "teacher"
+
+
+def _teacher(recipe: Recipe, method: Method, terms: list[Weighted], given: Teacher | None) -> Teacher | None:
+    """The given teacher where something needs it."""
+    asking = [f"method {method.name!r}"] if method.needs_teacher else []
+    asking += [f"term {w.term.name!r}" for w in terms if w.term.sees == "teacher"]
+    if isinstance(recipe.labels, Static | Fkd):
+        asking.append("soft labels")
+    if asking and given is None:
+        raise InputError(f"{', '.join(asking)} needs a teacher; give --teacher FILE, which 'divbench squeeze' makes")
+    return given if asking else None
+
+
+def _check_teacher(teacher: Teacher, images: RealImages, options: Options) -> float:
+    """The teacher's accuracy on a sample of the real images; raises `InputError` where it does not know them."""
+    teacher.check_fits(images.images)
+    share = accuracy(images, teacher, options.device, options.seed)
+    if share < _BETTER_THAN_CHANCE / teacher.outputs:
+        raise InputError(
+            f"teacher {teacher.name} classifies {share:.1%} of a sample of {images.images.name} rightly, little better "
+            f"than chance ({1 / teacher.outputs:.1%}): its classes are in another order, its mean and std are wrong, "
+            "or it was trained on other data"
+        )
+    return share
+
+
+def _mean_std(recipe: Recipe, teacher: Teacher | None, options: Options) -> MeanStd:
+    if teacher is not None:
+        return teacher.mean_std
+    if options.mean_std is not None:
+        return parse_mean_std(options.mean_std)
+    return MEAN_STD.get(
+        {"imagenette": "imagenet", "digits": "none"}.get(recipe.dataset, recipe.dataset), MEAN_STD["none"]
+    )
+
+
+def _stored_start(recipe: Recipe, real: ImageSet, size: int, options: Options) -> Tensor | None:
+    """[C, ipc, 3, S, S] uint8."""
+    if (recipe.start == "stored") != (options.start is not None):
+        raise RecipeError(
+            "the recipe has start = 'stored', so it needs a set to start from (--start SET)"
+            if recipe.start == "stored"
+            else f"a set to start from was given, but the recipe has start = {recipe.start!r}; add --set start=stored"
+        )
+    if options.start is None:
+        return None
+    matched = match_classes(options.start, real.classes).fake
+    taken = take_per_class(matched, recipe.ipc)
+    order = taken.labels.argsort(stable=True)
+    pixels = taken.pixels()[order]
+    if tuple(pixels.shape[2:]) != (size, size):
+        raise InputError(
+            f"{options.start.name}: images have {pixels.shape[3]} x {pixels.shape[2]} pixels, but {size} x {size} are "
+            "distilled; resize them"
+        )
+    return pixels.unflatten(0, (-1, recipe.ipc))

@@ -1,0 +1,135 @@
+"""Unfinished work: which run it belongs to, and the batches that are done."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import safetensors.torch
+from torch import Tensor
+
+from divbench import parallel
+from divbench.errors import InputError, OutputError
+from divbench.files import write_whole
+from divbench.generate.batches import Batch
+from divbench.generate.job import Job
+from divbench.generate.recipe import digest
+from divbench.images.manifest import MANIFEST, Origin, load_manifest
+from divbench.storage import Tensors, load_safetensors
+
+Identity = dict[str, Any]
+_PLAN = "plan.json"
+_NO_MATTER = ("recipe", "real", "teacher", "start")
+"""Words in an identity: a digest beside each says what they stand for."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """The folder of one run's unfinished work, beside the set that it will become."""
+
+    folder: Path
+
+    def open(self, identity: Identity) -> None:
+        """Make the folder, or check that the one there belongs to the run with this identity.
+
+        Raises:
+            OutputError: it belongs to another run or to nobody, or cannot be written.
+        """
+        plan = self.folder / _PLAN
+        if parallel.rank() == 0 and not plan.exists():
+            if self.folder.exists() and any(self.folder.iterdir()):
+                raise OutputError(f"{self.folder}: is no unfinished work of divbench; remove it, or give another -o")
+            try:
+                self.folder.mkdir(exist_ok=True)
+            except OSError as problem:
+                raise OutputError(f"{self.folder}: cannot be made ({problem.strerror or problem})") from problem
+            write_whole(plan, msgspec.json.format(msgspec.json.encode(identity)))
+        parallel.agree(True)  # all wait for the plan
+        try:
+            known = msgspec.json.decode(plan.read_bytes(), type=dict[str, Any])
+        except (OSError, msgspec.DecodeError) as problem:
+            raise OutputError(f"{plan}: cannot be read ({problem}); remove {self.folder}") from problem
+        if differing := _differences(identity, known):
+            raise OutputError(
+                f"{self.folder}: holds unfinished work of another run (other: {', '.join(differing)}); finish it with "
+                "its own command, remove the folder, or give another -o"
+            )
+
+    def has(self, batch: Batch) -> bool:
+        """Whether the batch is done."""
+        return self._file(batch).exists()
+
+    def keep(self, batch: Batch, tensors: dict[str, Tensor], seconds: float) -> None:
+        """Note that a batch is done."""
+        plain = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        write_whole(self._file(batch), safetensors.torch.save(plain, metadata={"seconds": f"{seconds:.3f}"}))
+
+    def load(self, batch: Batch) -> Tensors:
+        """What was kept of a batch; ``metadata`` says its ``seconds``."""
+        return load_safetensors(self._file(batch), OutputError)
+
+    def keep_last_good(self, batch: Batch, images: Tensor) -> Path:
+        """Keep the images of a batch that cannot be finished."""
+        path = self._file(batch).with_suffix(".last-good.safetensors")
+        write_whole(path, safetensors.torch.save({"images": images.contiguous()}))
+        return path
+
+    def _file(self, batch: Batch) -> Path:
+        return self.folder / f"batch-{batch.number:05d}.safetensors"
+
+
+def identify(job: Job) -> Identity:
+    """What decides the images and labels: two runs with equal identities make the same set."""
+    start, teacher = job.options.start, job.teacher
+    return {
+        "recipe": msgspec.to_builtins(job.recipe),
+        "recipe_digest": digest(job.recipe),
+        "seed": job.options.seed,
+        "classes": list(job.real.images.classes),
+        "real": job.real.images.name,
+        "real_digest": _real_digest(job),
+        "teacher": None if teacher is None else teacher.name,
+        "teacher_sha256": None if teacher is None else teacher.sha256,
+        "start": None if start is None else start.name,
+        "start_digest": None if job.start is None else _sha256(job.start),
+        "mean": list(job.mean_std[0]),
+        "std": list(job.mean_std[1]),
+    }
+
+
+def finished_before(folder: Path, identity: Identity) -> Origin:
+    """What made the set in ``folder``; raises `OutputError` where that was not the run with this identity."""
+    refusal = f"{folder}: exists already and holds %s; give a new place, or remove it first"
+    try:
+        manifest = load_manifest(folder / MANIFEST)
+    except InputError:
+        raise OutputError(refusal % "no set that divbench generated") from None
+    if manifest.origin is None:
+        raise OutputError(refusal % "no set that divbench generated")
+    theirs = {**msgspec.to_builtins(manifest.origin), "classes": [one.name for one in manifest.classes]}
+    if differing := _differences(identity, theirs):
+        raise OutputError(refusal % f"another set: {manifest.origin} (other: {', '.join(differing)})")
+    return manifest.origin
+
+
+def _differences(identity: Identity, other: Identity) -> list[str]:
+    plain = msgspec.json.decode(msgspec.json.encode(other))
+    return [key for key in identity if key not in _NO_MATTER and identity[key] != plain.get(key)]
+
+
+def _real_digest(job: Job) -> str | None:
+    """SHA-256 of the real images, or of the files' state where they are many; None where they do not matter."""
+    if job.bank is not None:
+        return job.bank.digest
+    if job.recipe.start != "real" and job.method.needs_teacher:
+        return None
+    stored = job.real.images.images
+    return _sha256(stored, job.real.images.labels) if isinstance(stored, Tensor) else stored.fingerprint()
+
+
+def _sha256(*tensors: Tensor) -> str:
+    found = hashlib.sha256()
+    for tensor in tensors:
+        found.update(tensor.contiguous().numpy())
+    return found.hexdigest()
