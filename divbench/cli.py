@@ -11,6 +11,7 @@ import click
 from divbench import __version__
 from divbench.errors import DivbenchError
 
+_LINE_EVERY = 30.0
 FORMATS = ("table", "json", "csv", "markdown", "latex", "html")
 
 
@@ -229,6 +230,70 @@ def list_(what: str, format_: str) -> None:
 
 
 @main.command()
+@click.argument("real")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default="teacher.safetensors",
+    show_default=True,
+    help="File to write; must be new.",
+)
+@click.option(
+    "--like", default=None, help="Data set whose numbers are used, such as cifar10.  [default: REAL, if it is a name]"
+)
+@click.option("--net", default=None, help="resnet18, or torchvision:NAME.  [default: that of the numbers]")
+@click.option("--epochs", type=click.IntRange(1), default=None, help="Passes over the images.  [default: as published]")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of weights, order, augmentation.")
+@click.option("--split", default=None, help="Part of REAL to train on.  [default: the first of a named data set]")
+@click.option(
+    "--test", default=None, help="Data to test on.  [default: the other split of a named data set, else some of REAL]"
+)
+@click.option("--data-dir", type=_EXISTING, default=None, help="Folder of the named data sets.")
+@click.option("--download", is_flag=True, help="Fetch a named data set that is not there.")
+@click.option("--device", default=None, help="Where to compute.  [default: cuda if there is one, else cpu]")
+def squeeze(
+    real: str, output: Path, like: str | None, net: str | None, epochs: int | None, seed: int, split: str | None,
+    test: str | None, data_dir: Path | None, download: bool, device: str | None,
+) -> None:  # fmt: skip
+    """Train a teacher on REAL data: a folder, file, archive or data set name.
+
+    Interrupted, the same command goes on where it was. Several processes: torchrun -m divbench squeeze ...
+    """
+    from divbench import parallel
+    from divbench.generate.squeeze_recipe import change_squeeze, load_squeeze
+
+    recipe = load_squeeze(like or real)
+    recipe = change_squeeze(recipe, **{key: v for key, v in (("net", net), ("epochs", epochs)) if v is not None})
+
+    from divbench.embedders import choose_device
+    from divbench.generate.squeeze import squeeze as run
+    from divbench.images import DATASETS, read_images
+    from divbench.progress import no_progress
+
+    first = parallel.rank() == 0
+    truth = read_images(real, split=split, data_dir=data_dir, download=download)
+    others = [name for name in DATASETS[real].splits if name != split][-1:] if real in DATASETS else []
+    part = others[0] if test is None and others and len(DATASETS[real].splits) > 1 else None
+    known = None if test is None and part is None else read_images(test or real, split=part, data_dir=data_dir)
+    if first:
+        click.echo(f"{truth.name}: {truth.recognised}", err=True)
+    made = run(
+        truth,
+        recipe,
+        output,
+        test=known,
+        seed=seed,
+        device=choose_device(device),
+        progress=_progress if first else no_progress,
+        report=lambda record: click.echo(str(record), err=True),
+    )
+    if first:
+        right = "not tested" if made.accuracy is None else f"right on {made.accuracy:.1%} of {made.tested_on}"
+        click.echo(f"{output}: {recipe.net}, {recipe.epochs} epochs, {right}; sha256 {made.sha256[:16]}")
+
+
+@main.command()
 @click.argument("recipe")
 @click.option("--real", required=True, help="Real data: a folder, file, archive or data set name.")
 @click.option("--split", default=None, help="Part of the real data.  [default: the first of a named data set]")
@@ -338,27 +403,62 @@ def clear() -> None:
 
 
 @main.command()
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default="divbench-demo",
+    show_default=True,
+    help="Folder for the networks, images, results and pictures.",
+)
 @_format_option
-def demo(format_: str) -> None:
-    """Score three sets of digits, offline: random, k-means and collapsed, ten images per class each."""
+def demo(output: Path, format_: str) -> None:
+    """Distil digits without and with DiRe and score both, offline, in a few minutes on two cores."""
     from divbench import parallel
     from divbench.demo import demo as run
     from divbench.progress import no_progress
     from divbench.report.render import render
-    from divbench.report.tables import compare_table
+    from divbench.report.tables import compare_table, differences_table
 
     first = parallel.rank() == 0
-    table = compare_table(run(_progress if first else no_progress))
+    say: Callable[[str], object] = (lambda text: click.echo(text, err=True)) if first else (lambda text: None)
+    made = run(output, say=say, progress=_progress if first else no_progress)
     if first:
-        click.echo(render(table, format_), nl=False)
+        click.echo(render(compare_table(made.results), format_))
+        click.echo(render(differences_table(made.results), format_))
+        click.echo(f"{output}: networks, images (*.png show them) and results (*.json)")
+
+
+class _Lines:
+    """Where a bar goes that no terminal shows: whole lines on standard error, which a log file can hold."""
+
+    def write(self, text: str) -> None:
+        if text.strip():
+            click.echo(text.strip(), err=True)
+
+    def flush(self) -> None:
+        pass
 
 
 @contextmanager
 def _progress(title: str, total: int) -> Iterator[Callable[..., None]]:
-    """A bar on a terminal's standard error; nothing where that is a file or pipe."""
+    """A bar on a terminal's standard error; elsewhere a line each half minute of what takes longer than that."""
     from tqdm import tqdm
 
-    with tqdm(total=total, desc=title, disable=None, leave=False, unit="") as bar:
+    seen = sys.stderr.isatty()
+    every = 0.1 if seen else _LINE_EVERY
+    with tqdm(
+        total=total,
+        desc=title,
+        leave=False,
+        unit="",
+        mininterval=every,
+        maxinterval=10 * every,
+        miniters=1,
+        delay=0 if seen else every,
+        dynamic_ncols=seen,
+        file=sys.stderr if seen else _Lines(),
+    ) as bar:
 
         def advance(done: int, text: str = "", /) -> None:
             bar.set_postfix_str(text, refresh=False)

@@ -1,50 +1,89 @@
-"""divbench demo: three sets of digits whose worth is known, scored offline."""
+"""divbench demo: the whole way on scikit-learn's digits, offline: teachers, two distilled sets, one table."""
 
-import torch
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
-from divbench.controls import kmeans_rows
+from divbench import parallel
+from divbench.embedders import choose_device
+from divbench.errors import OutputError
 from divbench.evaluate import Embedding, evaluate
-from divbench.images import ImageSet, read_images
+from divbench.generate.generate import generate
+from divbench.generate.job import Options
+from divbench.generate.recipe import load_recipe
+from divbench.generate.squeeze import squeeze
+from divbench.generate.squeeze_recipe import load_squeeze
+from divbench.generate.teacher import load_teacher
+from divbench.images import read_images
+from divbench.images.grid import save_grid
 from divbench.progress import Progress, no_progress
 from divbench.protocol import load_protocol
-from divbench.results import Result
+from divbench.results import Result, save_result
 
-IPC = 10
+RECIPES = ("sre2l", "sre2l+dire")
+SECONDS = {"teacher": 25, "judge": 25, "sre2l": 25, "sre2l+dire": 25, "scores": 10}
+"""What each part takes on two cores, roughly."""
 
 
-def demo_sets(seed: int = 0) -> tuple[ImageSet, list[ImageSet]]:
-    """The real digits, and three sets of ten images per class made of other digits.
+@dataclass(frozen=True)
+class Demo:
+    """What a demo left: the results in the order of `RECIPES`, and the folder with everything else."""
 
-    A quarter of scikit-learn's 1797 digits is held out to make the sets from: ``random`` picks, ``k-means`` centroids
-    (as images, rounded), and ``collapsed``, near-copies of the class mean. The rest is the real set they are scored
-    against, so that no set holds an image that it is scored against.
+    results: list[Result]
+    folder: Path
+
+
+def demo(folder: Path, *, say: Callable[[str], object] = lambda text: None, progress: Progress = no_progress) -> Demo:
+    """Squeeze, distil without and with DiRe, and score both; nothing is read from the network.
+
+    Two ResNet-18 are trained that differ in their seeds. One is the teacher that the images are optimised for. The
+    other one, which they have never seen, is the judge whose features are scored: so a gain is not just a gain in the
+    eyes of the network that was asked for it.
+
+    Args:
+        folder: where everything is written; a second call finds what is there and goes on.
+        say: called with a line of text before each part.
+        progress: shows each part.
+
+    Raises:
+        OutputError: the folder holds other things of the same names, or cannot be written.
     """
+    began = time.perf_counter()
+    device = choose_device(None)
+
+    def tell(part: str, text: str) -> None:
+        parts = list(SECONDS)
+        left = sum(SECONDS[p] for p in parts[parts.index(part) :])
+        say(f"[{time.perf_counter() - began:3.0f} s, about {left} s left] {text}")
+
+    _make(folder)
     digits = read_images("digits")
-    g = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(digits), generator=g)
-    held_out, rest = digits.select(order[: len(digits) // 4]), digits.select(order[len(digits) // 4 :].sort().values)
-    pixels = held_out.pixels()
-    parts: dict[str, list[torch.Tensor]] = {"random": [], "k-means": [], "collapsed": []}
-    for c in range(len(digits.classes)):
-        own = pixels[held_out.labels == c]
-        flat = own.flatten(1).double()
-        parts["random"].append(own[:IPC])
-        parts["k-means"].append(_image(kmeans_rows(flat, IPC, seed), own))
-        noise = torch.randn(IPC, flat.shape[1], generator=g, dtype=torch.float64)
-        parts["collapsed"].append(_image(flat.mean(0) + 2 * noise, own))
-    labels = torch.arange(len(digits.classes)).repeat_interleave(IPC)
-    sets = [
-        ImageSet(torch.cat(images), labels, digits.classes, name, f"{IPC} images per class of digits")
-        for name, images in parts.items()
-    ]
-    return rest, sets
+    training = load_squeeze("digits")
+    for seed, name in enumerate(("teacher", "judge")):
+        tell(name, f"train the {name}, a ResNet-18 for 8x8 digits, {training.epochs} epochs")
+        squeeze(digits, training, folder / f"{name}.safetensors", seed=seed, device=device, progress=progress)
+    teacher = load_teacher(folder / "teacher.safetensors")
+    for name in RECIPES:
+        recipe = load_recipe(name, "digits")
+        tell(name, f"{name}: recover {recipe.ipc} images per class in {recipe.iterations} steps")
+        generate(recipe, digits, folder / name, teacher=teacher, options=Options(device=device), progress=progress)
+    tell("scores", "score both in the eyes of the judge, beside controls")
+    results = []
+    for name in RECIPES:
+        judge = Embedding("resnet18", weights=folder / "judge.safetensors", device=str(device))
+        images = read_images(folder / name)
+        results.append(evaluate([images], digits, load_protocol("paper-resnet18"), judge, progress=progress))
+        if parallel.rank() == 0:
+            save_result(results[-1], folder / f"{name}.json")
+            save_grid(images, folder / f"{name}.png")
+    if parallel.rank() == 0:
+        save_grid(digits, folder / "real.png")
+    return Demo(results, folder)
 
 
-def demo(progress: Progress = no_progress) -> list[Result]:
-    """Score the demo's sets by the ``quick`` protocol; nothing is read from the network or written to disk."""
-    rest, sets = demo_sets()
-    return [evaluate([images], rest, load_protocol("quick"), Embedding(), progress=progress) for images in sets]
-
-
-def _image(rows: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    return rows.round().clamp(0, 255).to(torch.uint8).view(-1, *like.shape[1:])
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise OutputError(f"{folder}: cannot be made ({problem.strerror or problem}); give another place") from problem

@@ -1,14 +1,17 @@
 """Read tensors from `torch.save` and safetensors files without running anything that is in them."""
 
 import argparse
+import json
 import pickle
 import re
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import safetensors
+import safetensors.torch
 import torch
 from numpy._core.multiarray import scalar
 from torch import Tensor
@@ -25,6 +28,17 @@ _SAFE: list[Any] = [
     *(type(np.dtype(kind)) for kind in _NUMBERS),
     argparse.Namespace,
 ]
+
+
+def safetensors_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    """A safetensors file whose bytes depend on its contents alone; the library writes metadata in any order."""
+    data = safetensors.torch.save({name: value.contiguous() for name, value in tensors.items()}, dict(metadata))
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(metadata.items()))
+    ordered = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    padded = ordered.ljust(-(-len(ordered) // 8) * 8)
+    return len(padded).to_bytes(8, "little") + padded + data[8 + size :]
 
 
 class Tensors(NamedTuple):

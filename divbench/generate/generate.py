@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -23,16 +22,17 @@ from divbench.generate.methods import Setup
 from divbench.generate.real import normalised
 from divbench.generate.recipe import Fkd, Recipe, Static
 from divbench.generate.recover import recover
-from divbench.generate.relabel import relabel
+from divbench.generate.relabel import label_parts, relabel
 from divbench.generate.seeds import seeded
 from divbench.generate.teacher import Teacher
 from divbench.generate.view import RealFeatures
 from divbench.generate.work import Identity, Work, finished_before, identify
-from divbench.images import ImageSet, write_images
+from divbench.images import ImageSet, read_images, write_images
 from divbench.images.manifest import MANIFEST, Origin, load_manifest, save_manifest
 from divbench.precision import all_cores, deterministic, full_float32
 from divbench.progress import Progress, no_progress
 from divbench.provenance import environment
+from divbench.storage import safetensors_bytes
 
 _MASTER = "master.safetensors"
 
@@ -187,7 +187,7 @@ def _write_set(job: Job, work: Work) -> None:
     labels = torch.arange(len(classes)).repeat_interleave(recipe.ipc)
     if job.options.keep_float:
         said = {"mean": str(list(job.mean_std[0])), "std": str(list(job.mean_std[1]))}
-        data = safetensors.torch.save({"images": master.flatten(0, 1), "labels": labels}, metadata=said)
+        data = safetensors_bytes({"images": master.flatten(0, 1), "labels": labels}, said)
         write_whole(work.folder / _MASTER, data)
     try:
         write_images(
@@ -195,6 +195,33 @@ def _write_set(job: Job, work: Work) -> None:
         )
     except InputError as problem:
         raise OutputError(str(problem)) from problem
+
+
+def _label(job: Job, work: Work, progress: Progress) -> None:
+    """Label the images as they are on disk, after rounding."""
+    wanted, teacher = job.recipe.labels, job.teacher
+    if teacher is None or not isinstance(wanted, Static | Fkd):
+        return
+    target, parts = work.folder / "set", range(label_parts(wanted))[parallel.rank() :: parallel.world()]
+    images = read_images(target).pixels()
+    with progress(f"label {job.recipe.name}", len(parts)) as advance:
+        relabel(
+            images,
+            wanted,
+            teacher,
+            target,
+            seed=job.options.seed,
+            device=job.options.device,
+            parts=parts,
+            report=advance,
+        )
+
+
+def _size(folder: Path, what: str) -> int:
+    """Bytes of the images (``.png``, ``.jpg``) or the labels below a folder."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    wanted = {"images": (".png", ".jpg"), "labels": (".safetensors",)}[what]
+    return sum(path.stat().st_size for path in files if path.suffix in wanted)
 
 
 def _finish(job: Job, work: Work, identity: Identity, folder: Path, labelling: float) -> None:

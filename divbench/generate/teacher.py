@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
-import safetensors.torch
 from torch import Tensor, nn
 
 from divbench.constants import MeanStd
@@ -16,6 +15,7 @@ from divbench.errors import InputError, WeightsError, shorten
 from divbench.files import write_whole
 from divbench.images import ImageSet, match_classes
 from divbench.networks import build_classifier, build_weightless, describe, last_layer, load_state
+from divbench.storage import safetensors_bytes
 
 
 @dataclass(frozen=True)
@@ -140,10 +140,10 @@ def save_teacher(network: nn.Module, path: Path, facts: dict[str, object]) -> st
     Raises:
         OutputError: the file cannot be written; an existing one is then unharmed.
     """
-    state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    state = {name: value.detach().cpu() for name, value in network.state_dict().items()}
     header = {
         key: value if isinstance(value, str) else msgspec.json.encode(value).decode() for key, value in facts.items()
     }
-    data = safetensors.torch.save(state, metadata=header)
+    data = safetensors_bytes(state, header)
     write_whole(path, data)
     return hashlib.sha256(data).hexdigest()

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import safetensors.torch
 from torch import Tensor
 
 from divbench import parallel
@@ -16,7 +15,7 @@ from divbench.generate.batches import Batch
 from divbench.generate.job import Job
 from divbench.generate.recipe import digest
 from divbench.images.manifest import MANIFEST, Origin, load_manifest
-from divbench.storage import Tensors, load_safetensors
+from divbench.storage import Tensors, load_safetensors, safetensors_bytes
 
 Identity = dict[str, Any]
 _PLAN = "plan.json"
@@ -62,8 +61,7 @@ class Work:
 
     def keep(self, batch: Batch, tensors: dict[str, Tensor], seconds: float) -> None:
         """Note that a batch is done."""
-        plain = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        write_whole(self._file(batch), safetensors.torch.save(plain, metadata={"seconds": f"{seconds:.3f}"}))
+        write_whole(self._file(batch), safetensors_bytes(tensors, {"seconds": f"{seconds:.3f}"}))
 
     def load(self, batch: Batch) -> Tensors:
         """What was kept of a batch; ``metadata`` says its ``seconds``."""
@@ -72,7 +70,7 @@ class Work:
     def keep_last_good(self, batch: Batch, images: Tensor) -> Path:
         """Keep the images of a batch that cannot be finished."""
         path = self._file(batch).with_suffix(".last-good.safetensors")
-        write_whole(path, safetensors.torch.save({"images": images.contiguous()}))
+        write_whole(path, safetensors_bytes({"images": images}, {}))
         return path
 
     def _file(self, batch: Batch) -> Path:
