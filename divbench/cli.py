@@ -286,11 +286,18 @@ def squeeze(
         seed=seed,
         device=choose_device(device),
         progress=_progress if first else no_progress,
-        report=lambda record: click.echo(str(record), err=True),
+        report=lambda record: click.echo(_epoch(record), err=True),
     )
     if first:
         right = "not tested" if made.accuracy is None else f"right on {made.accuracy:.1%} of {made.tested_on}"
         click.echo(f"{output}: {recipe.net}, {recipe.epochs} epochs, {right}; sha256 {made.sha256[:16]}")
+
+
+def _epoch(record: Any) -> str:
+    """What a user wants to know of an epoch of training."""
+    tested = "" if record.test_accuracy is None else f", test {record.test_accuracy:.1%}"
+    spent = "" if record.seconds is None else f", {record.seconds:.1f} s"
+    return f"epoch {record.epoch}: loss {record.loss:.4f}, training {record.train_accuracy:.1%}{tested}{spent}"
 
 
 @main.command()
@@ -411,8 +418,7 @@ def clear() -> None:
     show_default=True,
     help="Folder for the networks, images, results and pictures.",
 )
-@_format_option
-def demo(output: Path, format_: str) -> None:
+def demo(output: Path) -> None:
     """Distil digits without and with DiRe and score both, offline, in a few minutes on two cores."""
     from divbench import parallel
     from divbench.demo import demo as run
@@ -424,8 +430,8 @@ def demo(output: Path, format_: str) -> None:
     say: Callable[[str], object] = (lambda text: click.echo(text, err=True)) if first else (lambda text: None)
     made = run(output, say=say, progress=_progress if first else no_progress)
     if first:
-        click.echo(render(compare_table(made.results), format_))
-        click.echo(render(differences_table(made.results), format_))
+        click.echo(render(compare_table(made.results), "table"))
+        click.echo(render(differences_table(made.results), "table"))
         click.echo(f"{output}: networks, images (*.png show them) and results (*.json)")
 
 

@@ -49,17 +49,21 @@ def augmentation(
     flips = (torch.rand(steps, each, generator=generator) < 0.5) & settings.flip
     low, high = settings.roll
     rolls = torch.randint(low, high + 1, (2, steps, each), generator=generator)
-    nothing = torch.zeros_like(flips)
-    rows = _sources(boxes[..., 0], boxes[..., 2], nothing, rolls[0], size).to(device)
-    columns = _sources(boxes[..., 1], boxes[..., 3], flips, rolls[1], size).to(device)
-    pixels = torch.arange(size, dtype=torch.float32, device=device)
+    rows = source_pixels(boxes[..., 0], boxes[..., 2], size, rolls=rolls[0]).to(device)
+    columns = source_pixels(boxes[..., 1], boxes[..., 3], size, rolls=rolls[1], flips=flips).to(device)
+    return lambda images, step: resample(images, rows[step], columns[step])
 
-    def apply(images: Tensor, step: int) -> Tensor:
-        left = (1 - (rows[step][..., None] - pixels).abs()).clamp_min_(0)
-        right = (1 - (columns[step][..., None] - pixels).abs()).clamp_min_(0)
-        return left[:, None] @ images @ right[:, None].mT
 
-    return apply
+def resample(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Values between pixels, on straight lines, at every pair of ``rows`` and ``columns``.
+
+    Args:
+        images: [B, 3, S, S] float.
+        rows, columns: [B, S] or, alike for all images, [1, S]: source pixels in fractions, see `source_pixels`.
+    """
+    pixels = torch.arange(images.shape[-1], dtype=images.dtype, device=images.device)
+    left, right = ((1 - (places[..., None] - pixels).abs()).clamp_min_(0)[:, None] for places in (rows, columns))
+    return left @ images @ right.mT
 
 
 def crop_boxes(least: Tensor, size: int, generator: torch.Generator) -> Tensor:
@@ -86,10 +90,24 @@ def crop_boxes(least: Tensor, size: int, generator: torch.Generator) -> Tensor:
     return torch.stack([top, left, height, width], -1)
 
 
-def _sources(start: Tensor, length: Tensor, flips: Tensor, rolls: Tensor, size: int) -> Tensor:
-    """[steps, n, S] float32: which source pixel, in fractions, each pixel of the result takes along one axis."""
-    place = (torch.arange(size) - rolls[..., None]) % size
-    place = torch.where(flips[..., None], size - 1 - place, place)
-    scale = (length / size)[..., None]
-    inside = ((place + 0.5) * scale - 0.5).clamp_min(0).minimum((length - 1)[..., None])
-    return start[..., None] + inside
+def source_pixels(
+    start: Tensor, length: Tensor, size: int, *, flips: Tensor | None = None, rolls: Tensor | None = None
+) -> Tensor:
+    """Which source pixel, in fractions, each pixel of the result takes along one axis.
+
+    Args:
+        start, length: [...] what is cut out, in whole pixels, and stretched to the whole.
+        size: pixels along the axis.
+        flips: [...] bool, whether the cut is mirrored; None: never.
+        rolls: [...] pixels by which the result is then shifted around; None: 0.
+
+    Returns:
+        [..., size] float32.
+    """
+    place = torch.arange(size).expand(*start.shape, size)
+    if rolls is not None:
+        place = (place - rolls[..., None]) % size
+    if flips is not None:
+        place = torch.where(flips[..., None], size - 1 - place, place)
+    inside = (place + 0.5) * (length / size)[..., None] - 0.5
+    return start[..., None] + inside.clamp_min(0).minimum((length - 1)[..., None])

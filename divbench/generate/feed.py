@@ -18,7 +18,7 @@ from torch import Tensor
 from divbench.constants import MeanStd
 from divbench.embedders import Geometry
 from divbench.errors import InputError
-from divbench.generate.augment import crop_boxes
+from divbench.generate.augment import crop_boxes, resample, source_pixels
 from divbench.generate.seeds import seeded
 from divbench.generate.squeeze_recipe import Augmentation
 from divbench.images import ImageSet
@@ -271,18 +271,10 @@ def cut(pixels: Tensor, boxes: Tensor, flips: Tensor) -> Tensor:
         [b, 3, S, S] float32 in [0, 255].
     """
     size = pixels.shape[-1]
-    rows = _weights(boxes[:, 0], boxes[:, 2], torch.zeros_like(flips), size, pixels.device)
-    columns = _weights(boxes[:, 1], boxes[:, 3], flips, size, pixels.device)
-    return rows @ pixels.float() @ columns.mT
-
-
-def _weights(start: Tensor, length: Tensor, flips: Tensor, size: int, device: torch.device) -> Tensor:
-    """[b, 1, S, S]: how much of each pixel of the whole is in each pixel of the result, along one axis."""
-    place = torch.arange(size)
-    place = torch.where(flips[:, None], size - 1 - place, place)
-    inside = ((place + 0.5) * (length / size)[:, None] - 0.5).clamp_min(0).minimum(length[:, None] - 1)
-    source = (start[:, None] + inside).to(device, non_blocking=True)
-    return (1 - (source[:, None, :, None] - torch.arange(size, device=device)).abs()).clamp_min(0)
+    rows = source_pixels(boxes[:, 0], boxes[:, 2], size)
+    columns = source_pixels(boxes[:, 1], boxes[:, 3], size, flips=flips)
+    rows, columns = (places.to(pixels.device, non_blocking=True) for places in (rows, columns))
+    return resample(pixels.float(), rows, columns)
 
 
 def _box(height: int, width: int, least: float, draws: list[float]) -> tuple[int, int, int, int]:

@@ -71,9 +71,12 @@ def generate(
     """
     work = Work(folder.with_name(f"{folder.name}.unfinished"))
     check_writable(work.folder.with_suffix(".plan"))
+    exists = folder.exists() or folder.is_symlink()
+    if exists:
+        finished_before(folder, {})  # before long work is done for a place that is taken
     job = prepare(recipe, real, teacher, options or Options(), progress)
     identity = identify(job)
-    if folder.exists() or folder.is_symlink():
+    if exists:
         return finished_before(folder, identity)
     work.open(identity)
     _together(lambda: _recover_batches(job, work, progress))

@@ -193,7 +193,7 @@ def load_recipe(name: str, dataset: str | None = None) -> Recipe:
 
     Args:
         name: ``dataset/recipe``, or the recipe alone where ``dataset`` says the rest.
-        dataset: the name of the real data, where it has one.
+        dataset: what the user calls the real data; only the names of data sets count.
 
     Raises:
         RecipeError: no such recipe, or a file with unknown or missing keys or wrong values.
@@ -204,6 +204,8 @@ def load_recipe(name: str, dataset: str | None = None) -> Recipe:
         except OSError as error:
             raise RecipeError(f"{name}: cannot be read ({error.strerror or error})") from error
     known = recipe_names()
+    if dataset not in {one.partition("/")[0] for one in known}:
+        dataset = None
     full = name if "/" in name or dataset is None else f"{dataset}/{name}"
     if full in known:
         return decode((_shipped() / f"{full}.toml").read_bytes(), f"recipe {full}")
@@ -213,7 +215,11 @@ def load_recipe(name: str, dataset: str | None = None) -> Recipe:
 def _unknown(name: str, dataset: str | None, known: list[str]) -> str:
     alike = [one for one in known if one.partition("/")[2] == name]
     if alike:
-        where = "the real data has no name that recipes know" if dataset is None else f"there is none for {dataset!r}"
+        where = (
+            "the real data is no data set that recipes know by name"
+            if dataset is None
+            else f"there is none for {dataset!r}"
+        )
         return f"recipe {name!r}: {where}; say which numbers to use: {', '.join(alike)}"
     close = difflib.get_close_matches(name, [*known, *(one.partition("/")[2] for one in known)], n=1)
     hint = f"did you mean {close[0]!r}?" if close else "see 'divbench list recipes'."

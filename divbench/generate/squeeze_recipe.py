@@ -143,7 +143,7 @@ def load_squeeze(name: str) -> SqueezeRecipe:
     if name in known:
         return _decode((_shipped() / f"{name}.toml").read_bytes(), f"squeeze recipe {name}")
     close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)};"
+    hint = f"did you mean {close[0]!r}?" if close else f"say whose numbers to use (--like): {', '.join(known)}."
     raise RecipeError(f"there is no squeeze recipe {name!r}; {hint} A path that ends in .toml is read as a file")
 
 

@@ -87,7 +87,7 @@ def test_the_released_terms_are_the_released_lines():
 
 
 def test_zeroing_a_rectangular_diagonal_hides_pairs():
-    """The trap in the released code: K of the K N pairs count as equal, which matters the more the fewer N there are."""
+    """The trap in the released code: K of the K N pairs count as equal, which matters where N is small."""
     for n, hidden in ((4, 0.25), (400, 0.0025)):
         view, real = a_view(1, 4, (n,))
         whole = euclidean_distribution_matching(view).item()

@@ -1,0 +1,44 @@
+"""The demo from end to end, with too few steps to be worth anything."""
+
+import msgspec
+import pytest
+
+from divbench.demo import RECIPES, demo
+from divbench.errors import OutputError
+from divbench.generate.recipe import change, load_recipe
+from divbench.generate.squeeze_recipe import change_squeeze, load_squeeze
+from divbench.images import read_images
+from divbench.results import load_result
+
+
+@pytest.fixture
+def hurried(monkeypatch):
+    training = change_squeeze(load_squeeze("digits"), epochs=1, warmup_epochs=0, batch=256)
+    monkeypatch.setattr("divbench.demo.load_squeeze", lambda name: training)
+    monkeypatch.setattr("divbench.generate.job._BETTER_THAN_CHANCE", 0.0)
+    monkeypatch.setattr(
+        "divbench.demo.load_recipe", lambda name, dataset: change(load_recipe(name, dataset), ("iterations=2",))
+    )
+
+
+def test_it_goes_the_whole_way_and_finds_it_again(hurried, tmp_path):
+    said = []
+    made = demo(tmp_path / "demo", say=said.append)
+    assert [line.partition("] ")[2].split()[0] for line in said] == ["train", "train", "sre2l:", "sre2l+dire:", "score"]
+    assert all("s left]" in line for line in said)
+    assert [result.name for result in made.results] == list(RECIPES)
+    for name, result in zip(RECIPES, made.results, strict=True):
+        assert len(read_images(tmp_path / "demo" / name)) == 100
+        assert load_result(tmp_path / "demo" / f"{name}.json") == result
+        assert (tmp_path / "demo" / f"{name}.png").is_file()
+        assert "resnet18 small-stem" in result.embedder
+    plain, dire = (msgspec.structs.replace(load_recipe(name, "digits"), name="", description="") for name in RECIPES)
+    assert plain.terms != dire.terms
+    again = demo(tmp_path / "demo")
+    assert [r.scores for r in again.results] == [r.scores for r in made.results]
+
+
+def test_a_place_that_is_taken_is_refused(hurried, tmp_path):
+    (tmp_path / "demo").write_text("mine")
+    with pytest.raises(OutputError, match="demo: cannot be made"):
+        demo(tmp_path / "demo")
