@@ -1,5 +1,6 @@
 """The command line: a few lines for each command, heavy imports inside them, and the only place that prints."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ class _Group(click.Group):
     """Answers what a user can mend with one line and exit status 2, and an interrupt with 130."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
+        # Threads that wait by spinning make everything ten times as slow where other programs want the cores, too.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         kwargs["standalone_mode"] = False
         try:
             return super().main(*args, **kwargs)

@@ -172,7 +172,8 @@ def test_generate_writes_a_set_that_score_reads(insects, tmp_path):
 
 def test_squeeze_writes_a_teacher_that_generate_takes(insects, tmp_path):
     teacher = tmp_path / "teacher.safetensors"
-    trained = run("squeeze", insects / "real", "--like", "digits", "--epochs", "3", "-o", teacher, "--device", "cpu")
+    write_images(real_set(each=30), tmp_path / "many")
+    trained = run("squeeze", tmp_path / "many", "--like", "digits", "--epochs", "3", "-o", teacher, "--device", "cpu")
     assert trained.exit_code == 0, trained.stderr
     assert "resnet18, 3 epochs, right on" in trained.stdout
     assert trained.stderr.count("epoch") >= 3

@@ -13,6 +13,7 @@ README = Path(__file__).parents[1] / "README.md"
 
 def shape_of(text):
     """Everything but numbers and the widths that they give to columns."""
+    text = re.sub(r"[0-9a-f]{16,}", "#", text)
     return re.sub(r"[\s-]+", " ", re.sub(r"[-±]?\d[\w.+%]*", "#", text)).strip()
 
 
