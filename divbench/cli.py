@@ -330,7 +330,7 @@ def _epoch(record: Any) -> str:
     type=click.Choice(["divbench", "sre2l"]),
     default="divbench",
     show_default=True,
-    help="sre2l: new000/class000_id000, for other people's tools.",
+    help="sre2l: images/new000/class000_id000, for other people's tools.",
 )
 @click.option("--float", "keep_float", is_flag=True, help="Keep the images before rounding, too.")
 @click.option("--data-dir", type=_EXISTING, default=None, help="Folder of the named data sets.")

@@ -14,16 +14,16 @@ def full_float32(device: torch.device, *, tf32: bool = False) -> Iterator[None]:
 
     Args:
         device: where autocast is switched off.
-        tf32: allow NVIDIA's TF32, 10 bits of mantissa, on GPUs after all.
+        tf32: allow NVIDIA's TF32, 10 bits of mantissa, in convolutions on GPUs after all.
     """
     backends: Any = torch.backends
-    gpu, cpu = [backends.cuda.matmul, backends.cudnn.conv], [backends.mkldnn.matmul, backends.mkldnn.conv]
-    before = [(knob, knob.fp32_precision) for knob in gpu + cpu]
+    knobs = [backends.cuda.matmul, backends.cudnn.conv, backends.mkldnn.matmul, backends.mkldnn.conv]
+    before = [(knob, knob.fp32_precision) for knob in knobs]
     try:
-        for knob in gpu:
-            knob.fp32_precision = "tf32" if tf32 else "ieee"
-        for knob in cpu:
+        for knob in knobs:
             knob.fp32_precision = "ieee"
+        if tf32:
+            backends.cudnn.conv.fp32_precision = "tf32"
         with torch.autocast(device.type, enabled=False):
             yield
     finally:

@@ -60,7 +60,12 @@ class Registry(Generic[Item]):
 
 
 def resolve_settings(
-    owner: str, defaults: dict[str, Any], given: dict[str, Any], error: type[DivbenchError]
+    owner: str,
+    defaults: dict[str, Any],
+    given: dict[str, Any],
+    error: type[DivbenchError],
+    *,
+    least: int | None = None,
 ) -> dict[str, Any]:
     """All settings, the given ones with the types of their defaults.
 
@@ -68,7 +73,8 @@ def resolve_settings(
         owner: what has the settings, for messages, such as ``"term 'dpp'"``.
         defaults: names and defaults, of type bool, int, float or str.
         given: some of them; a whole number is taken for a float.
-        error: what to raise for an unknown setting or a value of another type.
+        error: what to raise for an unknown setting, a value of another type, or one that is too small.
+        least: of whole numbers.
     """
     resolved = dict(defaults)
     for key, value in given.items():
@@ -77,6 +83,8 @@ def resolve_settings(
         kind = type(defaults[key])
         if type(value) is not kind and not (kind is float and type(value) is int):
             raise error(f"{owner}: {key} is {_KINDS[kind]}, got {value!r}")
+        if kind is int and least is not None and value < least:
+            raise error(f"{owner}: {key} is {value}; it must be at least {least}")
         resolved[key] = kind(value)
     return resolved
 

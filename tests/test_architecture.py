@@ -31,7 +31,8 @@ HEAVY = {"torch", "torchvision", "torchmetrics", "open_clip", "timm", "sklearn",
 ALLOWED = {
     "metrics": {"divbench.errors", "divbench.metrics", "divbench.precision", "divbench.registry"},
     "images": {
-        "divbench.constants", "divbench.errors", "divbench.images", "divbench.registry", "divbench.storage",
+        "divbench.constants", "divbench.errors", "divbench.files", "divbench.images", "divbench.registry",
+        "divbench.storage",
     },
     "report": {"divbench.errors", "divbench.protocol", "divbench.report", "divbench.results", "divbench.statistics"},
     "embedders": {

@@ -15,7 +15,7 @@ from divbench.results import load_result
 def hurried(monkeypatch):
     training = change_squeeze(load_squeeze("digits"), epochs=1, warmup_epochs=0, batch=256)
     monkeypatch.setattr("divbench.demo.load_squeeze", lambda name: training)
-    monkeypatch.setattr("divbench.generate.job._BETTER_THAN_CHANCE", 0.0)
+    monkeypatch.setattr("divbench.generate.job._BETTER_THAN_CHANCE", -1.0)
     monkeypatch.setattr(
         "divbench.demo.load_recipe", lambda name, dataset: change(load_recipe(name, dataset), ("iterations=2",))
     )

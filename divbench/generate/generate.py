@@ -15,7 +15,7 @@ from torch import Tensor
 
 from divbench import parallel
 from divbench.errors import DivbenchError, InputError, OutputError, RecoveryError
-from divbench.files import check_writable, write_whole
+from divbench.files import write_whole
 from divbench.generate.batches import Batch
 from divbench.generate.job import Job, Options, prepare
 from divbench.generate.methods import Setup
@@ -69,24 +69,26 @@ def generate(
         OutputError: the folder holds something else, or cannot be written.
         RecoveryError: a loss was not finite; the last good images lie in the unfinished folder.
     """
+    folder = folder.absolute()
     work = Work(folder.with_name(f"{folder.name}.unfinished"))
-    check_writable(work.folder.with_suffix(".plan"))
+    if not folder.parent.is_dir() or folder == folder.parent:
+        raise OutputError(f"{folder}: there is no folder {folder.parent}; make it first")
     exists = folder.exists() or folder.is_symlink()
     if exists:
         finished_before(folder, {})  # before long work is done for a place that is taken
     job = prepare(recipe, real, teacher, options or Options(), progress)
     identity = identify(job)
     if exists:
-        return finished_before(folder, identity)
-    work.open(identity)
+        origin = finished_before(folder, identity)
+        _alone(lambda: shutil.rmtree(work.folder, ignore_errors=True))  # a run may have been ended just before this
+        return origin
+    _alone(lambda: work.open(identity))
     _together(lambda: _recover_batches(job, work, progress))
     _alone(lambda: _write_set(job, work))
     began = time.perf_counter()
     _together(lambda: _label(job, work, progress))
     _alone(lambda: _finish(job, work, identity, folder, time.perf_counter() - began))
-    origin = load_manifest(folder / MANIFEST).origin
-    assert origin is not None
-    return origin
+    return finished_before(folder, identity)
 
 
 def _together(task: Callable[[], None]) -> None:
@@ -96,6 +98,8 @@ def _together(task: Callable[[], None]) -> None:
         task()
     except DivbenchError as error:
         failure = error
+    except OSError as error:
+        failure = OutputError(str(error))
     said = parallel.gather_json(None if failure is None else str(failure))
     if failure is not None:
         raise failure
@@ -162,9 +166,7 @@ def _start(job: Job, batch: Batch) -> Tensor:
     if job.start is not None:
         pixels = torch.cat([job.start[label][ids] for label in batch.classes])
     else:
-        # All images of a class are drawn at once, so that no two batches start with the same one.
-        draws = [job.real.draw(c, job.recipe.ipc, seeded(seed, "start", "class", c))[ids] for c in batch.classes]
-        pixels = job.real.read(torch.cat(draws))
+        pixels = job.real.read(torch.cat([job.start_rows(label)[ids] for label in batch.classes]))
     return normalised(pixels, job.mean_std, device)
 
 
@@ -179,14 +181,15 @@ def _write_set(job: Job, work: Work) -> None:
     if target.exists():
         return
     recipe, classes = job.recipe, job.real.images.classes
-    master = torch.empty(len(classes), recipe.ipc, 3, job.real.size, job.real.size)
+    shape = (len(classes), recipe.ipc, 3, job.real.size, job.real.size)
+    pixels = torch.empty(shape, dtype=torch.uint8)
+    master = torch.empty(shape if job.options.keep_float else 0)
     for batch in job.batches:
-        images = work.load(batch).tensors["images"].unflatten(0, (len(batch.classes), -1))
-        master[list(batch.classes), batch.ids.start : batch.ids.stop] = images
-    mean, std = (torch.tensor(numbers).view(1, -1, 1, 1) for numbers in job.mean_std)
-    values = (master.flatten(0, 1) * std + mean).clamp(0, 1) * 255
-    # The released code of the SRe2L family, whose files jpeg75 is for, truncates.
-    pixels = (values if recipe.format == "jpeg75" else values.round()).to(torch.uint8)
+        images = work.load(batch).tensors["images"]
+        place = list(batch.classes), slice(batch.ids.start, batch.ids.stop)
+        pixels[place] = _pixels(images, job).unflatten(0, (len(batch.classes), -1))
+        if job.options.keep_float:
+            master[place] = images.unflatten(0, (len(batch.classes), -1))
     labels = torch.arange(len(classes)).repeat_interleave(recipe.ipc)
     if job.options.keep_float:
         said = {"mean": str(list(job.mean_std[0])), "std": str(list(job.mean_std[1]))}
@@ -194,10 +197,20 @@ def _write_set(job: Job, work: Work) -> None:
         write_whole(work.folder / _MASTER, data)
     try:
         write_images(
-            ImageSet(pixels, labels, classes, recipe.name), target, format=recipe.format, layout=job.options.layout
+            ImageSet(pixels.flatten(0, 1), labels, classes, recipe.name),
+            target,
+            format=recipe.format,
+            layout=job.options.layout,
         )
     except InputError as problem:
         raise OutputError(str(problem)) from problem
+
+
+def _pixels(images: Tensor, job: Job) -> Tensor:
+    """Normalised images -> uint8. The released code of the SRe2L family, whose files jpeg75 is for, truncates."""
+    mean, std = (torch.tensor(numbers).view(1, -1, 1, 1) for numbers in job.mean_std)
+    values = (images * std + mean).clamp(0, 1) * 255
+    return (values if job.recipe.format == "jpeg75" else values.round()).to(torch.uint8)
 
 
 def _label(job: Job, work: Work, progress: Progress) -> None:
@@ -230,16 +243,16 @@ def _size(folder: Path, what: str) -> int:
 def _finish(job: Job, work: Work, identity: Identity, folder: Path, labelling: float) -> None:
     """Say how the set was made, and put it into its place."""
     target = work.folder / "set"
-    kept = [work.load(batch) for batch in job.batches]
-    losses = torch.stack([one.tensors["losses"][[0, -1]] for one in kept]).double().mean(0)
+    kept = [work.losses(batch) for batch in job.batches]
+    losses = torch.stack([losses[[0, -1]] for losses, _ in kept]).double().mean(0)
     machine = environment(0.0, str(job.options.device))
     origin = Origin(
-        **{key: value for key, value in identity.items() if key != "classes"},
+        **{key: value for key, value in identity.items() if key not in ("classes", "images_digest")},
         ipc=job.recipe.ipc,
         teacher_accuracy=job.accuracy,
         losses={w.term.name: (float(losses[0, i]), float(losses[1, i])) for i, w in enumerate(job.terms)},
         seconds={
-            "recover": round(sum(float(one.metadata["seconds"]) for one in kept), 3),
+            "recover": round(sum(seconds for _, seconds in kept), 3),
             "label": round(labelling, 3),
         },
         bytes={"images": _size(target, "images"), "labels": _size(target, "labels")},
@@ -259,8 +272,8 @@ def _finish(job: Job, work: Work, identity: Identity, folder: Path, labelling: f
         if (work.folder / _MASTER).exists():
             os.replace(work.folder / _MASTER, target / _MASTER)
         os.rename(target, folder)
-        shutil.rmtree(work.folder)
     except OSError as problem:
         raise OutputError(
             f"{folder}: cannot be put into place ({problem.strerror or problem}); the set is in {target}"
         ) from problem
+    shutil.rmtree(work.folder, ignore_errors=True)

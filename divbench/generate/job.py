@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 
+import msgspec
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from divbench.cache import Cache
 from divbench.constants import MEAN_STD, MeanStd, parse_mean_std
@@ -13,14 +14,16 @@ from divbench.generate.batches import Batch, check_pairs, plan_batches
 from divbench.generate.methods import METHODS, Method
 from divbench.generate.real import FeatureBank, RealImages, accuracy, feature_bank, image_size
 from divbench.generate.recipe import Fkd, Recipe, Static
+from divbench.generate.relabel import check_settings
+from divbench.generate.seeds import seeded
 from divbench.generate.teacher import Teacher
 from divbench.generate.terms import Weighted, resolve_terms
 from divbench.images import ImageSet, match_classes, take_per_class
 from divbench.images.writer import FolderLayout
 from divbench.progress import Progress
 
-_BETTER_THAN_CHANCE = 2.0
-"""A teacher that is right less often than this many times chance does not know the data."""
+_BETTER_THAN_CHANCE = 0.05
+"""Share of the way from chance to always that a teacher must have come to count as knowing the data."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,10 @@ class Job:
     start: Tensor | None
     accuracy: float | None
 
+    def start_rows(self, label: int) -> Tensor:
+        """[ipc] int64: the real images that a class starts with, drawn at once so that no two batches share one."""
+        return self.real.draw(label, self.recipe.ipc, seeded(self.options.seed, "start", "class", label))
+
 
 def prepare(recipe: Recipe, real: ImageSet, teacher: Teacher | None, options: Options, progress: Progress) -> Job:
     """Check that recipe, real data and teacher fit together, and embed the real images where terms ask for them.
@@ -83,15 +90,20 @@ def prepare(recipe: Recipe, real: ImageSet, teacher: Teacher | None, options: Op
         InputError: something does not fit, or a teacher is missing.
     """
     method, terms = METHODS[str(recipe.method["name"])], resolve_terms(recipe.terms)
-    method.resolve(recipe)
+    recipe = _resolved(recipe, method, terms)
+    _check_served(method, terms)
     if not real.labelled:
         raise InputError(f"{real.name}: has no classes; give real data with class folders")
     batches = plan_batches(recipe, len(real.classes))
     check_pairs(batches, terms)
+    if isinstance(recipe.labels, Static | Fkd):
+        check_settings(recipe.labels, recipe.ipc * len(real.classes))
     used = _teacher(recipe, method, terms, teacher)
     images = RealImages(real, image_size(real, used))
     images.check_enough(recipe.ipc if recipe.start == "real" else 1, f"start = {recipe.start!r}")
     share = None if used is None else _check_teacher(used, images, options)
+    if used is not None and any("norms" in w.term.needs for w in terms) and not _has_norms(used):
+        raise InputError(f"teacher {used.name} is a {used.net} without BatchNorm; set terms.bn_matching.weight=0")
     start = _stored_start(recipe, real, images.size, options)
     bank = None
     if used is not None and any("real" in w.term.needs and _through_teacher(method, w) for w in terms):
@@ -99,6 +111,28 @@ def prepare(recipe: Recipe, real: ImageSet, teacher: Teacher | None, options: Op
             bank = feature_bank(images, used, recipe.real, device=options.device, cache=options.cache, progress=advance)
     mean_std = _mean_std(recipe, used, options)
     return Job(recipe, options, method, terms, images, used, mean_std, batches, bank, start, share)
+
+
+def _resolved(recipe: Recipe, method: Method, terms: list[Weighted]) -> Recipe:
+    """The recipe with the defaults of its method and terms written out, so that it says all there is to know."""
+    used = {w.term.name: {"weight": w.weight, "begin": w.begin, **w.settings} for w in terms}
+    settings = {"name": method.name, **method.resolve(recipe)}
+    return msgspec.structs.replace(recipe, terms={**recipe.terms, **used}, method=settings)
+
+
+def _check_served(method: Method, terms: list[Weighted]) -> None:
+    """Raise `RecipeError` where a term needs what the networks of the method do not show."""
+    for w in terms:
+        lacking = (w.term.needs & {"logits", "norms"}) - method.shows if w.term.sees == "method" else set()
+        if lacking:
+            raise RecipeError(
+                f"term {w.term.name!r} needs {' and '.join(sorted(lacking))}, which the networks of method "
+                f"{method.name!r} do not have; set terms.{w.term.name}.weight=0"
+            )
+
+
+def _has_norms(teacher: Teacher) -> bool:
+    return any(isinstance(module, nn.BatchNorm2d) for module in teacher.network().modules())
 
 
 def _through_teacher(method: Method, weighted: Weighted) -> bool:
@@ -120,10 +154,11 @@ def _check_teacher(teacher: Teacher, images: RealImages, options: Options) -> fl
     """The teacher's accuracy on a sample of the real images; raises `InputError` where it does not know them."""
     teacher.check_fits(images.images)
     share = accuracy(images, teacher, options.device, options.seed)
-    if share < _BETTER_THAN_CHANCE / teacher.outputs:
+    chance = 1 / teacher.outputs
+    if share < chance + _BETTER_THAN_CHANCE * (1 - chance):
         raise InputError(
             f"teacher {teacher.name} classifies {share:.1%} of a sample of {images.images.name} rightly, little better "
-            f"than chance ({1 / teacher.outputs:.1%}): its classes are in another order, its mean and std are wrong, "
+            f"than chance ({chance:.1%}): its classes are in another order, its mean and std are wrong, "
             "or it was trained on other data"
         )
     return share

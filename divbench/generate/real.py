@@ -1,5 +1,6 @@
 """The real images that a set is distilled from: as pixels for starts and random batches, as features for terms."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -66,26 +67,26 @@ def image_size(real: ImageSet, teacher: Teacher | None) -> int:
     """The side in pixels at which images are distilled: the teacher's, else that of the real images.
 
     Raises:
-        InputError: real images are not square or of several sizes and the teacher does not say its size; or all are
-            of one size that is not the teacher's.
+        InputError: real images are smaller than what the teacher was trained on; or the teacher does not say its size,
+            and they are not square or of several sizes.
     """
     step = max(1, len(real) // 100)
     sizes = {tuple(real.read(row).pixels.shape[1:]) for row in range(0, len(real), step)}
-    wanted = None if teacher is None else teacher.size
-    height, width = min(sizes)
-    if len(sizes) == 1 and height == width:
-        if wanted not in (None, height):
+    if teacher is not None and teacher.size is not None:
+        smallest = min(min(size) for size in sizes)
+        if smallest < teacher.size:
             raise InputError(
-                f"teacher {teacher.name if teacher else ''} was trained on images of {wanted} pixels, but those of "
-                f"{real.name} have {height}; give a teacher that was trained on this data (divbench squeeze)"
+                f"teacher {teacher.name} was trained on images of {teacher.size} pixels, but {real.name} has some of "
+                f"{smallest}; give a teacher that was trained on this data (divbench squeeze)"
             )
-        return height
-    if wanted is None:
+        return teacher.size
+    height, width = min(sizes)
+    if len(sizes) > 1 or height != width:
         raise InputError(
             f"{real.name}: images have several sizes or are not square, and nothing says which size to distil; give a "
-            "teacher that says its input_size (those of divbench squeeze do)"
+            'teacher that says its input_size: in its file, or as {"input_size": 224} in a .json of its name beside it'
         )
-    return wanted
+    return height
 
 
 def normalised(pixels: Tensor, mean_std: MeanStd, device: torch.device) -> Tensor:
@@ -101,7 +102,7 @@ class FeatureBank:
     Attributes:
         features: [N, D] float32.
         rows: for each class, where its features are.
-        digest: SHA-256 of pixels and labels of the real images.
+        digest: SHA-256 of the hashes and labels of the real images, in stored order.
     """
 
     features: Tensor
@@ -132,7 +133,8 @@ def feature_bank(
         rows = [(found.labels == label).nonzero()[:, 0] for label in range(classes)]
     else:
         rows = list(torch.arange(len(found)).tensor_split(classes))
-    return FeatureBank(found.features, rows, found.source)
+    content = hashlib.sha256(found.hashes.numpy().tobytes() + found.labels.numpy().tobytes()).hexdigest()
+    return FeatureBank(found.features, rows, content)
 
 
 def accuracy(real: RealImages, teacher: Teacher, device: torch.device, seed: int) -> float:

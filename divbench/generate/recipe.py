@@ -154,6 +154,10 @@ def _problems(recipe: Recipe) -> list[str]:
         found.append(f"augment.crop is {recipe.augment.crop}; a share of the area is above 0 and at most 1")
     if recipe.augment.roll[0] > recipe.augment.roll[1]:
         found.append(f"augment.roll is {list(recipe.augment.roll)}; the least shift comes first")
+    optimizer = recipe.optimizer
+    decays = optimizer.betas if isinstance(optimizer, Adam) else (optimizer.momentum,)
+    if not all(0 <= decay < 1 for decay in decays):
+        found.append(f"optimizer has betas or momentum {list(decays)}; they are from 0 to below 1")
     if not isinstance(recipe.method.get("name"), str):
         found.append("method needs a name")
     for name, settings in recipe.terms.items():
@@ -163,10 +167,13 @@ def _problems(recipe: Recipe) -> list[str]:
     return found
 
 
-def digest(recipe: Recipe) -> str:
-    """16 hexadecimal digits that change with whatever changes an image or a label; words and sources do not count."""
+def digest(recipe: Recipe, *, labels: bool = True) -> str:
+    """16 hexadecimal digits that change with whatever changes an image or, if asked for, a label.
+
+    Words and sources do not count.
+    """
     plain = msgspec.to_builtins(recipe)
-    for key in ("name", "dataset", "description", "sources", "parity"):
+    for key in ("name", "dataset", "description", "sources", "parity", *(() if labels else ("labels",))):
         del plain[key]
     # A term without weight is none, and 1 is 1.0.
     plain["terms"] = {

@@ -95,7 +95,12 @@ def _check(images: Tensor, labels: Static | Fkd, teacher: Teacher) -> None:
             f"teacher {teacher.name} was trained on images of {teacher.size} pixels, but those to label have "
             f"{images.shape[-1]}; give a teacher that was trained on this data"
         )
-    smallest = len(images)
+    check_settings(labels, len(images))
+
+
+def check_settings(labels: Static | Fkd, count: int) -> None:
+    """Raise `RecipeError` where the settings make no sense for ``count`` images."""
+    smallest = count
     if isinstance(labels, Fkd):
         for key, fine, what in (
             ("epochs", labels.epochs > 0, "positive"),
@@ -105,10 +110,10 @@ def _check(images: Tensor, labels: Static | Fkd, teacher: Teacher) -> None:
         ):
             if not fine:
                 raise RecipeError(f"labels.{key} is {getattr(labels, key)}; it must be {what}")
-        smallest = len(images) % labels.batch or min(labels.batch, len(images))
+        smallest = count % labels.batch or min(labels.batch, count)
     if labels.teacher == "train" and smallest == 1:
         raise RecipeError(
-            f"labels.teacher is 'train', but a batch of the {len(images)} images holds one alone, which has no "
+            f"labels.teacher is 'train', but a batch of the {count} images holds one alone, which has no "
             "statistics; choose another labels.batch or labels.teacher = 'eval'"
         )
 

@@ -52,9 +52,10 @@ class Teacher:
         load_state(network, self.state, f"{self.path}, as {self.net}")
         return network.eval().requires_grad_(False)
 
-    def embedder(self, mean_std: str | None = None) -> Embedder:
+    def embedder(self) -> Embedder:
         """What gives the input of its last layer as features."""
-        return load_embedder(self.net, weights=self.path, mean_std=mean_std, input_size=self.size)
+        stated = ",".join(repr(number) for numbers in self.mean_std for number in numbers)
+        return load_embedder(self.net, weights=self.path, mean_std=stated, input_size=self.size)
 
     def check_fits(self, real: ImageSet) -> None:
         """Raise `InputError` where the classes of ``real`` are not those of the teacher, in its order."""

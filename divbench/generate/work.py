@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import safetensors
+import torch
 from torch import Tensor
 
-from divbench import parallel
 from divbench.errors import InputError, OutputError
 from divbench.files import write_whole
 from divbench.generate.batches import Batch
@@ -19,6 +20,7 @@ from divbench.storage import Tensors, load_safetensors, safetensors_bytes
 
 Identity = dict[str, Any]
 _PLAN = "plan.json"
+_AT_ONCE = 1000
 _NO_MATTER = ("recipe", "real", "teacher", "start")
 """Words in an identity: a digest beside each says what they stand for."""
 
@@ -30,26 +32,30 @@ class Work:
     folder: Path
 
     def open(self, identity: Identity) -> None:
-        """Make the folder, or check that the one there belongs to the run with this identity.
+        """Make the folder, or check that the one there belongs to the run with this identity; other labels may follow.
 
         Raises:
             OutputError: it belongs to another run or to nobody, or cannot be written.
         """
         plan = self.folder / _PLAN
-        if parallel.rank() == 0 and not plan.exists():
-            if self.folder.exists() and any(self.folder.iterdir()):
-                raise OutputError(f"{self.folder}: is no unfinished work of divbench; remove it, or give another -o")
-            try:
-                self.folder.mkdir(exist_ok=True)
-            except OSError as problem:
-                raise OutputError(f"{self.folder}: cannot be made ({problem.strerror or problem})") from problem
-            write_whole(plan, msgspec.json.format(msgspec.json.encode(identity)))
-        parallel.agree(True)  # all wait for the plan
+        if plan.exists():
+            self._check(plan, identity)
+            return
+        if self.folder.exists() and any(self.folder.iterdir()):
+            raise OutputError(f"{self.folder}: is no unfinished work of divbench; remove it, or give another -o")
+        try:
+            self.folder.mkdir(exist_ok=True)
+        except OSError as problem:
+            raise OutputError(f"{self.folder}: cannot be made ({problem.strerror or problem})") from problem
+        write_whole(plan, msgspec.json.format(msgspec.json.encode(identity)))
+
+    def _check(self, plan: Path, identity: Identity) -> None:
         try:
             known = msgspec.json.decode(plan.read_bytes(), type=dict[str, Any])
         except (OSError, msgspec.DecodeError) as problem:
             raise OutputError(f"{plan}: cannot be read ({problem}); remove {self.folder}") from problem
-        if differing := _differences(identity, known):
+        differing = [key for key in _differences(identity, known) if key != "recipe_digest"]
+        if differing:
             raise OutputError(
                 f"{self.folder}: holds unfinished work of another run (other: {', '.join(differing)}); finish it with "
                 "its own command, remove the folder, or give another -o"
@@ -67,6 +73,11 @@ class Work:
         """What was kept of a batch; ``metadata`` says its ``seconds``."""
         return load_safetensors(self._file(batch), OutputError)
 
+    def losses(self, batch: Batch) -> tuple[Tensor, float]:
+        """The losses of a batch and the seconds that it took, without its images."""
+        with safetensors.safe_open(self._file(batch), framework="pt") as file:
+            return file.get_tensor("losses"), float(file.metadata()["seconds"])
+
     def keep_last_good(self, batch: Batch, images: Tensor) -> Path:
         """Keep the images of a batch that cannot be finished."""
         path = self._file(batch).with_suffix(".last-good.safetensors")
@@ -83,6 +94,10 @@ def identify(job: Job) -> Identity:
     return {
         "recipe": msgspec.to_builtins(job.recipe),
         "recipe_digest": digest(job.recipe),
+        "images_digest": digest(job.recipe, labels=False),
+        "layout": job.options.layout,
+        "keep_float": job.options.keep_float,
+        "device": job.options.device.type,
         "seed": job.options.seed,
         "classes": list(job.real.images.classes),
         "real": job.real.images.name,
@@ -105,7 +120,8 @@ def finished_before(folder: Path, identity: Identity) -> Origin:
         raise OutputError(refusal % "no set that divbench generated") from None
     if manifest.origin is None:
         raise OutputError(refusal % "no set that divbench generated")
-    theirs = {**msgspec.to_builtins(manifest.origin), "classes": [one.name for one in manifest.classes]}
+    known = {"classes": [one.name for one in manifest.classes], "images_digest": identity.get("images_digest")}
+    theirs = {**msgspec.to_builtins(manifest.origin), **known}  # the recipe's digest covers that of its images
     if differing := _differences(identity, theirs):
         raise OutputError(refusal % f"another set: {manifest.origin} (other: {', '.join(differing)})")
     return manifest.origin
@@ -117,13 +133,17 @@ def _differences(identity: Identity, other: Identity) -> list[str]:
 
 
 def _real_digest(job: Job) -> str | None:
-    """SHA-256 of the real images, or of the files' state where they are many; None where they do not matter."""
+    """SHA-256 of what is used of the real images, in stored order; None where nothing is."""
+    stored, recipe = job.real.images.images, job.recipe
     if job.bank is not None:
         return job.bank.digest
-    if job.recipe.start != "real" and job.method.needs_teacher:
-        return None
-    stored = job.real.images.images
-    return _sha256(stored, job.real.images.labels) if isinstance(stored, Tensor) else stored.fingerprint()
+    if not job.method.needs_teacher:
+        everything = torch.arange(len(stored)).split(_AT_ONCE)
+        return _sha256(*(job.real.read(rows) for rows in everything), job.real.images.labels)
+    if recipe.start == "real":
+        draws = [job.start_rows(label) for label in range(len(job.real.images.classes))]
+        return _sha256(*(job.real.read(rows) for rows in draws))
+    return None
 
 
 def _sha256(*tensors: Tensor) -> str:

@@ -33,8 +33,8 @@ def write_images(images: ImageSet, folder: Path, *, format: Format = "png", layo
         images: the set; lazy ones are decoded one image at a time.
         folder: must not exist yet.
         format: ``png`` is lossless; ``jpeg75`` is what the released code of the SRe2L family writes.
-        layout: ``divbench``: `images/<class>/<id>.png`; ``sre2l``: `new000/class000_id000.png`, as other people's
-            tools expect, with the class names in `set.json` alone.
+        layout: ``divbench``: `images/<class>/<id>.png`; ``sre2l``: `images/new000/class000_id000.png`, as other
+            people's tools expect below the folder that they are given.
 
     Raises:
         InputError: the folder exists, an image cannot be decoded, or writing fails.
@@ -77,7 +77,7 @@ def _write(images: ImageSet, partial: Path, format: Format, layout: FolderLayout
     names = (
         safe_names(images.classes) if layout == "divbench" else tuple(f"new{c:03d}" for c in range(len(images.classes)))
     )
-    folders = [partial / "images" / name if layout == "divbench" else partial / name for name in names]
+    folders = [partial / "images" / name for name in names]
     for folder in folders:
         folder.mkdir(parents=True)
     written = [0] * len(folders)

@@ -218,9 +218,9 @@ def test_sources_may_not_be_left_out(text):
         (
             "sre2l",
             None,
-            "'sre2l': the real data has no name that recipes know; say which numbers to use: cifar10/sre2l, ",
+            "'sre2l': the real data is no data set that recipes know by name; say which numbers to use: cifar10/sre2l, ",
         ),
-        ("sre2l", "mnist", "'sre2l': there is none for 'mnist'; say which numbers to use: cifar10/sre2l, "),
+        ("sre2l", "mnist", "no data set that recipes know by name; say which numbers to use: cifar10/sre2l, "),
         ("srel2", "cifar10", "unknown recipe 'srel2'; did you mean 'sre2l'?"),
         ("cifar10/srel2", None, "unknown recipe 'cifar10/srel2'; did you mean 'cifar10/sre2l'?"),
         ("qqqqqq", None, "unknown recipe 'qqqqqq'; see 'divbench list recipes'"),

@@ -116,7 +116,7 @@ def test_recipes_come_by_name_or_from_a_file(tmp_path):
     assert load_squeeze(str(own)) == load_squeeze("digits")
     with pytest.raises(RecipeError, match="did you mean 'cifar10'"):
         load_squeeze("cifar-10")
-    with pytest.raises(RecipeError, match="there are cifar10"):
+    with pytest.raises(RecipeError, match=r"say whose numbers to use \(--like\): cifar10"):
         load_squeeze("flowers")
     with pytest.raises(RecipeError, match="cannot be read"):
         load_squeeze(str(tmp_path / "none.toml"))

@@ -122,7 +122,7 @@ def test_a_damaged_manifest_is_an_error(tmp_path, text, message):
 
 def test_other_layouts_and_formats_are_read_back_with_their_class_names(tmp_path):
     write_images(a_set(), tmp_path / "out", format="jpeg75", layout="sre2l")
-    assert (tmp_path / "out" / "new001" / "class001_id001.jpg").is_file()
+    assert (tmp_path / "out" / "images" / "new001" / "class001_id001.jpg").is_file()
     images = read_images(tmp_path / "out")
     assert images.classes == ("cat", "dog")
     assert images.labels.tolist() == [0, 1, 1]

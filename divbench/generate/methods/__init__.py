@@ -72,6 +72,7 @@ class Method:
         function: ``f(setup, **settings)``.
         cite: paper.
         needs_teacher: whether it looks at images through the teacher.
+        shows: what its own networks have that terms may need: ``logits``, ``norms``.
         settings: names and defaults.
     """
 
@@ -79,6 +80,7 @@ class Method:
     function: Callable[..., Pieces]
     cite: str
     needs_teacher: bool
+    shows: frozenset[str]
     settings: dict[str, Setting]
 
     @property
@@ -89,19 +91,23 @@ class Method:
     def resolve(self, recipe: Recipe) -> dict[str, Setting]:
         """All settings for ``recipe``; raises `RecipeError` for unknown ones or values of another type."""
         given = {key: value for key, value in recipe.method.items() if key != "name"}
-        return resolve_settings(f"method {self.name!r}", self.settings, given, RecipeError)
+        return resolve_settings(f"method {self.name!r}", self.settings, given, RecipeError, least=1)
 
 
 METHODS: Registry[Method] = Registry("method", "divbench.generate.methods", RecipeError)
 
 
-def method(*, cite: str, needs_teacher: bool) -> Callable[[Function], Function]:
+def method(
+    *, cite: str, needs_teacher: bool, shows: tuple[str, ...] = ("logits", "norms")
+) -> Callable[[Function], Function]:
     """Register the decorated function under its own name and return it unchanged."""
 
     def register(function: Function) -> Function:
         parameters = list(inspect.signature(function).parameters.values())
         settings = {p.name: p.default for p in parameters[1:]}
-        METHODS.add(function.__name__, Method(function.__name__, function, cite, needs_teacher, settings))
+        METHODS.add(
+            function.__name__, Method(function.__name__, function, cite, needs_teacher, frozenset(shows), settings)
+        )
         return function
 
     return register

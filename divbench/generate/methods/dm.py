@@ -15,11 +15,15 @@ from divbench.generate.view import RealFeatures, View
 from divbench.networks import ConvNet
 
 
-@method(cite="Zhao & Bilen 2023, arXiv:2110.04181", needs_teacher=False)
+@method(cite="Zhao & Bilen 2023, arXiv:2110.04181", needs_teacher=False, shows=())
 def dm(
     setup: Setup, width: int = 128, depth: int = 3, real_batch: int = 256, augmentation: str = "_".join(STRATEGIES)
 ) -> Pieces:
     """Pixels whose class means agree with those of random real images, seen by a new random network at every step.
+
+    One augmentation is drawn for all classes of a step, where the released code draws one for each class. On a GPU
+    ``scale`` and ``rotate`` have gradients that add up in any order, so the same seed gives the same bytes on the CPU
+    only, or with an ``augmentation`` that leaves them out.
 
     Args:
         setup: the batch. Pixels are not clipped while they are optimised, as in the released code.

@@ -22,7 +22,7 @@ from divbench.registry import Registry, resolve_settings
 
 __all__ = ["TERMS", "Term", "Weighted", "resolve_terms", "term"]
 
-Need = Literal["real", "pairs", "norms"]
+Need = Literal["real", "pairs", "logits", "norms"]
 Function = TypeVar("Function", bound=Callable[..., Tensor])
 
 
@@ -35,7 +35,7 @@ class Term:
         cite: paper and equation.
         sees: through which network: the ``teacher``, or the one that the ``method`` uses (for most, the teacher).
         needs: ``real``: features of the real images of each class; ``pairs``: at least two images of each class in
-            a batch; ``norms``: the inputs of BatchNorm layers.
+            a batch; ``logits``: of a network that knows the classes; ``norms``: the inputs of BatchNorm layers.
         settings: names and defaults.
     """
 
@@ -92,7 +92,7 @@ def resolve_terms(settings: dict[str, Settings]) -> list[Weighted]:
     for name, given in sorted(settings.items()):
         known = TERMS[name]
         own = {"weight": 0.0, "begin": 0.0, **known.settings}
-        full = resolve_settings(f"term {name!r}", own, given, RecipeError)
+        full = resolve_settings(f"term {name!r}", own, given, RecipeError, least=1)
         weight, begin = float(full.pop("weight")), float(full.pop("begin"))
         if not 0 <= begin < 1:
             raise RecipeError(f"term {name!r}: begin = {begin} is the share of iterations before it; give 0 to below 1")

@@ -1,4 +1,4 @@
-"""A set that divbench wrote: `set.json` and class folders, in `images/` or beside it."""
+"""A set that divbench wrote: `set.json`, and class folders in `images/`."""
 
 from pathlib import Path
 
@@ -11,15 +11,16 @@ from divbench.images.reader import Reader, ReadOptions, register
 
 
 def recognise(source: str) -> str | None:
-    """A folder with `set.json`."""
-    return MANIFEST if (Path(source) / MANIFEST).is_file() else None
+    """A folder with `set.json` and `images/`."""
+    path = Path(source)
+    return "set.json and images/" if (path / MANIFEST).is_file() and (path / "images").is_dir() else None
 
 
 def read(source: str, options: ReadOptions) -> list[ImageSet]:
     """One lazy set with the classes of `set.json`, those without images included."""
     root = Path(source)
     manifest = load_manifest(root / MANIFEST)
-    place = root / "images" if (root / "images").is_dir() else root
+    place = root / "images"
     paths: list[Path] = []
     labels: list[int] = []
     for label, one in enumerate(manifest.classes):
@@ -29,7 +30,7 @@ def read(source: str, options: ReadOptions) -> list[ImageSet]:
         images = sorted((path for path in entries(folder)[0] if is_image(path)), key=natural)
         paths += images
         labels += [label] * len(images)
-    unnamed = {path.name for path in entries(place)[1]} - {one.folder for one in manifest.classes} - {"labels"}
+    unnamed = {path.name for path in entries(place)[1]} - {one.folder for one in manifest.classes}
     if unnamed:
         raise InputError(f"{place / min(unnamed)} is not named in {MANIFEST}")
     classes = tuple(one.name for one in manifest.classes)
