@@ -218,7 +218,7 @@ def test_sources_may_not_be_left_out(text):
         (
             "sre2l",
             None,
-            "'sre2l': the real data is no data set that recipes know by name; say which numbers to use: cifar10/sre2l, ",
+            "no data set that recipes know by name; say which numbers to use: cifar10/sre2l, ",
         ),
         ("sre2l", "mnist", "no data set that recipes know by name; say which numbers to use: cifar10/sre2l, "),
         ("srel2", "cifar10", "unknown recipe 'srel2'; did you mean 'sre2l'?"),
