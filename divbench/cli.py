@@ -33,7 +33,7 @@ class _Group(click.Group):
         except DivbenchError as error:
             click.echo(f"divbench: {error}", err=True)
         except (click.Abort, KeyboardInterrupt):
-            click.echo("divbench: interrupted; nothing was half-written", err=True)
+            click.echo("divbench: interrupted; nothing was half-written, and the same command goes on from what is finished", err=True)
             sys.exit(130)
         except BrokenPipeError:  # the reader of our output, such as 'head', has seen enough
             sys.stderr.close()
@@ -266,8 +266,7 @@ def squeeze(
     from divbench import parallel
     from divbench.generate.squeeze_recipe import change_squeeze, load_squeeze
 
-    recipe = load_squeeze(like or real)
-    recipe = change_squeeze(recipe, **{key: v for key, v in (("net", net), ("epochs", epochs)) if v is not None})
+    recipe = change_squeeze(load_squeeze(like or real), net=net, epochs=epochs)
 
     from divbench.embedders import choose_device
     from divbench.generate.squeeze import squeeze as run
@@ -276,8 +275,9 @@ def squeeze(
 
     first = parallel.rank() == 0
     truth = read_images(real, split=split, data_dir=data_dir, download=download)
-    others = [name for name in DATASETS[real].splits if name != split][-1:] if real in DATASETS else []
-    part = others[0] if test is None and others and len(DATASETS[real].splits) > 1 else None
+    part = None
+    if test is None and real in DATASETS:  # the other split, where there is one
+        part = next((name for name in DATASETS[real].splits if name != (split or DATASETS[real].splits[0])), None)
     known = None if test is None and part is None else read_images(test or real, split=part, data_dir=data_dir)
     if first:
         click.echo(f"{truth.name}: {truth.recognised}", err=True)

@@ -97,7 +97,7 @@ def normalised(pixels: Tensor, mean_std: MeanStd, device: torch.device) -> Tenso
 
 @dataclass(frozen=True, eq=False)
 class FeatureBank:
-    """Teacher features of all real images, on the CPU, in the order that the recipe compares them in.
+    """Teacher features of all real images, on the CPU of every process: 2.4 GiB for ImageNet-1K. A batch takes its own.
 
     Attributes:
         features: [N, D] float32.
