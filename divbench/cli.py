@@ -33,7 +33,9 @@ class _Group(click.Group):
         except DivbenchError as error:
             click.echo(f"divbench: {error}", err=True)
         except (click.Abort, KeyboardInterrupt):
-            click.echo("divbench: interrupted; nothing was half-written, and the same command goes on from what is finished", err=True)
+            click.echo(
+                "divbench: interrupted; nothing is half-written, and the same command uses what is done", err=True
+            )
             sys.exit(130)
         except BrokenPipeError:  # the reader of our output, such as 'head', has seen enough
             sys.stderr.close()
