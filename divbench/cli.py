@@ -13,6 +13,7 @@ from divbench import __version__
 from divbench.errors import DivbenchError
 
 _LINE_EVERY = 30.0
+_WEAK = 0.5  # accuracy of a teacher below which a caution is printed
 FORMATS = ("table", "json", "csv", "markdown", "latex", "html")
 
 
@@ -245,8 +246,11 @@ def list_(what: str, format_: str) -> None:
     help="File to write; must be new.",
 )
 @click.option(
-    "--like", default=None, help="Data set whose numbers are used, such as cifar10.  [default: REAL, if it is a name]"
+    "--like",
+    default=None,
+    help="Data set whose numbers are used, such as cifar10, or a .toml file.  [default: REAL, if it is a name]",
 )
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a number, such as batch=16.")
 @click.option("--net", default=None, help="resnet18, or torchvision:NAME.  [default: that of the numbers]")
 @click.option("--epochs", type=click.IntRange(1), default=None, help="Passes over the images.  [default: as published]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of weights, order, augmentation.")
@@ -258,17 +262,22 @@ def list_(what: str, format_: str) -> None:
 @click.option("--download", is_flag=True, help="Fetch a named data set that is not there.")
 @click.option("--device", default=None, help="Where to compute.  [default: cuda if there is one, else cpu]")
 def squeeze(
-    real: str, output: Path, like: str | None, net: str | None, epochs: int | None, seed: int, split: str | None,
-    test: str | None, data_dir: Path | None, download: bool, device: str | None,
+    real: str, output: Path, like: str | None, changes: tuple[str, ...], net: str | None,
+    epochs: int | None, seed: int, split: str | None, test: str | None, data_dir: Path | None, download: bool,
+    device: str | None,
 ) -> None:  # fmt: skip
     """Train a teacher on REAL data: a folder, file, archive or data set name.
 
     Interrupted, the same command goes on where it was. Several processes: torchrun -m divbench squeeze ...
     """
     from divbench import parallel
+    from divbench.generate.recipe import parse_value
     from divbench.generate.squeeze_recipe import change_squeeze, load_squeeze
 
-    recipe = change_squeeze(load_squeeze(like or real), net=net, epochs=epochs)
+    if wrong := [change for change in changes if "=" not in change]:
+        raise click.UsageError(f"--set {wrong[0]}: expected key=value, such as batch=16")
+    values = {key: parse_value(text) for key, _, text in (change.partition("=") for change in changes)}
+    recipe = change_squeeze(load_squeeze(like or real), **{"net": net, "epochs": epochs, **values})
 
     from divbench.embedders import choose_device
     from divbench.generate.squeeze import squeeze as run
@@ -352,6 +361,8 @@ def generate(
     from divbench import parallel
     from divbench.generate.recipe import change, load_recipe
 
+    if ipc is not None and any(change.startswith("ipc=") for change in changes):
+        raise click.UsageError("--ipc and --set ipc=... say the same thing; give one of them")
     changes += () if ipc is None else (f"ipc={ipc}",)
     rules = change(load_recipe(recipe, real if "/" not in recipe else None), changes)
 
@@ -377,8 +388,13 @@ def generate(
     taught = None if teacher is None else load_teacher(teacher, net=net, mean_std=mean_std)
     if first:
         click.echo(f"{truth.name}: {truth.recognised}", err=True)
+    there = output.exists()
     made = run(rules, truth, output, teacher=taught, options=options, progress=_progress if first else no_progress)
     if first:
+        if there:
+            click.echo(f"{output}: is complete already; nothing was done", err=True)
+        if taught is not None and made.teacher_sha256 is None:
+            click.echo(f"{teacher}: was not used, since neither the method nor a term needs a teacher", err=True)
         click.echo(_summary(made, output))
 
 
@@ -388,7 +404,9 @@ def _summary(made: Any, output: Path) -> str:
     sizes = ", ".join(f"{what} {count / 2**20:.2f} MiB" for what, count in made.bytes.items() if count)
     seconds = ", ".join(f"{what} {spent:.1f} s" for what, spent in made.seconds.items())
     known = "" if made.teacher_accuracy is None else f"teacher: right on {made.teacher_accuracy:.1%} of real images\n"
-    return f"{output}: {made}\n{known}losses: {losses}\n{seconds}; {sizes}"
+    if made.teacher_accuracy is not None and made.teacher_accuracy < _WEAK:
+        known += "caution: images are no better than what their teacher knows; train it longer\n"
+    return f"{output}: {made}\n{known}weighted losses: {losses}\n{seconds}; {sizes}"
 
 
 @main.group()

@@ -163,6 +163,8 @@ def test_generate_writes_a_set_that_score_reads(insects, tmp_path):
     assert "divbench set" in done.stderr
     again = run(*asked, *GENERATE, "-o", out)
     assert again.exit_code == 0, again.stderr
+    assert "is complete already; nothing was done" in again.stderr
+    assert "with another " in again.stdout
     scored = run("score", out, "--real", insects / "real", "-p", "quick", "-o", tmp_path / "r.json")
     assert scored.exit_code == 0, scored.stderr
     result = load_result(tmp_path / "r.json")
@@ -172,11 +174,11 @@ def test_generate_writes_a_set_that_score_reads(insects, tmp_path):
 
 def test_squeeze_writes_a_teacher_that_generate_takes(insects, tmp_path):
     teacher = tmp_path / "teacher.safetensors"
-    write_images(real_set(each=30), tmp_path / "many")
-    trained = run("squeeze", tmp_path / "many", "--like", "digits", "--epochs", "3", "-o", teacher, "--device", "cpu")
+    few = ("--epochs", "2", "--set", "batch=10")
+    trained = run("squeeze", insects / "real", "--like", "digits", *few, "-o", teacher, "--device", "cpu")
     assert trained.exit_code == 0, trained.stderr
-    assert "resnet18, 3 epochs, right on" in trained.stdout
-    assert trained.stderr.count("epoch") >= 3
+    assert "resnet18, 2 epochs, right on" in trained.stdout
+    assert trained.stderr.count("epoch") >= 2
     made = run(
         "generate", "digits/sre2l", "--real", insects / "real", "--teacher", teacher, *GENERATE, "-o", tmp_path / "out"
     )
@@ -199,6 +201,13 @@ def test_what_generation_knows_is_listed(what):
         (["generate", "sre2l", "--real", "digits", "-o", "x"], "needs a teacher; give --teacher FILE"),
         (["generate", "sre2l", "--real", "digits", "--set", "lr=1", "-o", "x"], "--set lr=1: the recipe has no 'lr'"),
         (["generate", "sre2l", "--real", "digits", "--set", "ipc=ten", "-o", "x"], "Expected `int`, got `str`"),
+        (["generate", "sre2l", "--real", "digits", "--set", "dataset=x", "-o", "x"], "write a .toml of your own"),
+        (["generate", "sre2l", "--real", "digits", "--ipc", "2", "--set", "ipc=3", "-o", "x"], "give one of them"),
+        (
+            ["generate", "sre2l", "--real", "digits", "--set", "terms.cross_entropy.weight=nan", "-o", "x"],
+            "a finite number",
+        ),
+        (["squeeze", "digits", "--set", "batch"], "expected key=value"),
         (["squeeze", "mine"], "say whose numbers to use (--like)"),
         (["score"], "Missing argument 'SET...'"),
         (["score", "x"], "Missing option '--real'"),

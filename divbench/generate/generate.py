@@ -26,7 +26,7 @@ from divbench.generate.relabel import label_parts, relabel
 from divbench.generate.seeds import seeded
 from divbench.generate.teacher import Teacher
 from divbench.generate.view import RealFeatures
-from divbench.generate.work import Identity, Work, finished_before, identify
+from divbench.generate.work import Identity, Work, finished_before, identify, sizes
 from divbench.images import ImageSet, read_images, write_images
 from divbench.images.manifest import MANIFEST, Origin, load_manifest, save_manifest
 from divbench.precision import all_cores, deterministic, full_float32
@@ -233,13 +233,6 @@ def _label(job: Job, work: Work, progress: Progress) -> None:
         )
 
 
-def _size(folder: Path, what: str) -> int:
-    """Bytes of the images (``.png``, ``.jpg``) or the labels below a folder."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    wanted = {"images": (".png", ".jpg"), "labels": (".safetensors",)}[what]
-    return sum(path.stat().st_size for path in files if path.suffix in wanted)
-
-
 def _finish(job: Job, work: Work, identity: Identity, folder: Path, labelling: float) -> None:
     """Say how the set was made, and put it into its place."""
     target = work.folder / "set"
@@ -255,7 +248,7 @@ def _finish(job: Job, work: Work, identity: Identity, folder: Path, labelling: f
             "recover": round(sum(seconds for _, seconds in kept), 3),
             "label": round(labelling, 3),
         },
-        bytes={"images": _size(target, "images"), "labels": _size(target, "labels")},
+        bytes=sizes(target),
         versions={
             "divbench": machine.divbench,
             "commit": f"{machine.commit or 'unknown'}{' with changes' if machine.dirty else ''}",

@@ -6,6 +6,7 @@ know. ``sources`` says of every number where it comes from.
 
 import difflib
 import hashlib
+import math
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -18,6 +19,9 @@ from divbench.errors import RecipeError, shorten
 
 Setting = bool | int | float | str
 Settings = dict[str, Setting]
+WORDS = ("name", "dataset", "description", "parity")
+"""What of a recipe says where it comes from, and changes nothing."""
+_CHANGED = "changed with --set"
 
 
 class Adam(Struct, frozen=True, forbid_unknown_fields=True, tag="adam", tag_field="name"):
@@ -162,8 +166,8 @@ def _problems(recipe: Recipe) -> list[str]:
         found.append("method needs a name")
     for name, settings in recipe.terms.items():
         weight = settings.get("weight")
-        if type(weight) not in (int, float):
-            found.append(f"terms.{name} needs a weight, a number; 0 switches it off")
+        if not isinstance(weight, int | float) or isinstance(weight, bool) or not math.isfinite(weight):
+            found.append(f"terms.{name} needs a weight, a finite number; 0 switches it off")
     return found
 
 
@@ -173,7 +177,7 @@ def digest(recipe: Recipe, *, labels: bool = True) -> str:
     Words and sources do not count.
     """
     plain = msgspec.to_builtins(recipe)
-    for key in ("name", "dataset", "description", "sources", "parity", *(() if labels else ("labels",))):
+    for key in (*WORDS, "sources", *(() if labels else ("labels",))):
         del plain[key]
     # A term without weight is none, and 1 is 1.0.
     plain["terms"] = {
@@ -257,6 +261,8 @@ def change(recipe: Recipe, assignments: tuple[str, ...]) -> Recipe:
         key, equals, text = assignment.partition("=")
         if not equals:
             raise RecipeError(f"--set {assignment}: expected key=value, such as optimizer.lr=0.1")
+        if key.partition(".")[0] in (*WORDS, "sources"):
+            raise RecipeError(f"--set {assignment}: {key} says where the recipe comes from; write a .toml of your own")
         *parents, last = key.split(".")
         place: Any = plain
         for depth, parent in enumerate(parents):
@@ -270,16 +276,17 @@ def change(recipe: Recipe, assignments: tuple[str, ...]) -> Recipe:
                 f"--set {assignment}: the recipe has no {key!r}; "
                 + (f"did you mean {close[0]!r}?" if close else f"it has {keys}")
             )
-        place[last] = _value(text)
+        place[last] = parse_value(text)
         plain["sources"] = {k: v for k, v in plain["sources"].items() if not k.startswith(f"{key}.")}
-        plain["sources"][key] = "changed with --set"
+        plain["sources"][key] = _CHANGED
     try:
         return msgspec.convert(plain, Recipe)
     except msgspec.ValidationError as error:
         raise RecipeError(f"--set {' '.join(assignments)}: {error}") from error
 
 
-def _value(text: str) -> Any:
+def parse_value(text: str) -> Any:
+    """A value in TOML; what is none is taken as a text."""
     try:
         return msgspec.toml.decode(f"value = {text}")["value"]
     except msgspec.DecodeError:

@@ -142,7 +142,7 @@ def load_squeeze(name: str) -> SqueezeRecipe:
     known = squeeze_names()
     if name in known:
         return _decode((_shipped() / f"{name}.toml").read_bytes(), f"squeeze recipe {name}")
-    close = difflib.get_close_matches(name, known, n=1)
+    close = [] if Path(name).exists() else difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"say whose numbers to use (--like): {', '.join(known)}."
     raise RecipeError(f"there is no squeeze recipe {name!r}; {hint} A path that ends in .toml is read as a file")
 
@@ -154,6 +154,8 @@ def change_squeeze(recipe: SqueezeRecipe, **values: Any) -> SqueezeRecipe:
         RecipeError: the recipe does not make sense with them.
     """
     given = {key: value for key, value in values.items() if value is not None}
+    if "epochs" in given and "warmup_epochs" not in given:  # few epochs leave little to warm up
+        given["warmup_epochs"] = min(recipe.warmup_epochs, max(0, given["epochs"] - 1))
     sources = {**recipe.sources, **dict.fromkeys(given, "changed by the user")}
     try:
         return msgspec.convert({**msgspec.to_builtins(recipe), **given, "sources": sources}, SqueezeRecipe)

@@ -14,7 +14,7 @@ from divbench.errors import InputError, OutputError
 from divbench.files import write_whole
 from divbench.generate.batches import Batch
 from divbench.generate.job import Job
-from divbench.generate.recipe import digest
+from divbench.generate.recipe import WORDS, digest, leaves
 from divbench.images.manifest import MANIFEST, Origin, load_manifest
 from divbench.storage import Tensors, load_safetensors, safetensors_bytes
 
@@ -54,7 +54,9 @@ class Work:
             known = msgspec.json.decode(plan.read_bytes(), type=dict[str, Any])
         except (OSError, msgspec.DecodeError) as problem:
             raise OutputError(f"{plan}: cannot be read ({problem}); remove {self.folder}") from problem
-        differing = [key for key in _differences(identity, known) if key != "recipe_digest"]
+        differing = [
+            key for key in _differences(identity, known) if key != "recipe_digest" and not key.startswith("labels.")
+        ]
         if differing:
             raise OutputError(
                 f"{self.folder}: holds unfinished work of another run (other: {', '.join(differing)}); finish it with "
@@ -124,12 +126,30 @@ def finished_before(folder: Path, identity: Identity) -> Origin:
     theirs = {**msgspec.to_builtins(manifest.origin), **known}  # the recipe's digest covers that of its images
     if differing := _differences(identity, theirs):
         raise OutputError(refusal % f"another set: {manifest.origin} (other: {', '.join(differing)})")
+    found = sizes(folder)
+    if found != manifest.origin.bytes:
+        raise OutputError(
+            f"{folder}: was changed since it was generated: its files have {found} bytes instead of "
+            f"{manifest.origin.bytes}; remove it to generate it again, or give a new place"
+        )
     return manifest.origin
 
 
+def sizes(folder: Path) -> dict[str, int]:
+    """Bytes of the image files and of the soft labels of a set."""
+    labels = [folder / "labels.safetensors", *(folder / "labels").glob("*.safetensors")]
+    files = {"images": [path for path in (folder / "images").rglob("*") if path.is_file()], "labels": labels}
+    return {what: sum(path.stat().st_size for path in paths if path.exists()) for what, paths in files.items()}
+
+
 def _differences(identity: Identity, other: Identity) -> list[str]:
-    plain = msgspec.json.decode(msgspec.json.encode(other))
-    return [key for key in identity if key not in _NO_MATTER and identity[key] != plain.get(key)]
+    identity, plain = (msgspec.json.decode(msgspec.json.encode(one)) for one in (identity, other))
+    differing = [key for key in identity if key not in _NO_MATTER and identity[key] != plain.get(key)]
+    if differing and "recipe_digest" in differing:
+        mine, theirs = (leaves(one.get("recipe") or {}) for one in (identity, plain))
+        numbers = [key for key in {**theirs, **mine} if not key.startswith("sources.") and key not in WORDS]
+        differing += [key for key in numbers if mine.get(key) != theirs.get(key)]
+    return differing
 
 
 def _real_digest(job: Job) -> str | None:

@@ -159,8 +159,8 @@ def test_wrong_sets_are_explained(recipe, assignment, message):
         ("augment.crop=0", "augment.crop is 0.0; a share of the area is above 0 and at most 1"),
         ("augment.roll=[4, 0]", "augment.roll is [4, 0]; the least shift comes first"),
         ("method={}", "method needs a name"),
-        ("terms.cosine_diversity.weight=heavy", "terms.cosine_diversity needs a weight, a number"),
-        ("terms.cosine_diversity={}", "terms.cosine_diversity needs a weight, a number"),
+        ("terms.cosine_diversity.weight=heavy", "terms.cosine_diversity needs a weight, a finite number"),
+        ("terms.cosine_diversity={}", "terms.cosine_diversity needs a weight, a finite number"),
     ],
 )
 def test_values_that_make_no_sense_are_refused(recipe, assignment, message):
