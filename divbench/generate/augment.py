@@ -13,8 +13,9 @@ from torch import Tensor
 
 from divbench.generate.recipe import Augment
 
-_TRIES = 10
-_RATIO = (math.log(3 / 4), math.log(4 / 3))
+TRIES = 10
+LOG_RATIO = (math.log(3 / 4), math.log(4 / 3))
+"""Of torchvision's RandomResizedCrop: draws until a box fits, and the range of the logarithm of width by height."""
 
 Augmentation = Callable[[Tensor, int], Tensor]
 """Images [B, 3, S, S] and the step -> augmented images of the same shape."""
@@ -75,9 +76,9 @@ def crop_boxes(least: Tensor, size: int, generator: torch.Generator) -> Tensor:
         size: side of the image.
         generator: of the draws.
     """
-    shape = (*least.shape, _TRIES)
+    shape = (*least.shape, TRIES)
     area = size**2 * (least[..., None] + (1 - least[..., None]) * torch.rand(shape, generator=generator))
-    ratio = torch.empty(shape).uniform_(*_RATIO, generator=generator).exp()
+    ratio = torch.empty(shape).uniform_(*LOG_RATIO, generator=generator).exp()
     height, width = (area / ratio).sqrt().round(), (area * ratio).sqrt().round()
     fits = (height >= 1) & (width >= 1) & (height <= size) & (width <= size)
     first = fits.int().argmax(-1, keepdim=True)

@@ -18,7 +18,7 @@ from torch import Tensor
 from divbench.constants import MeanStd
 from divbench.embedders import Geometry
 from divbench.errors import InputError
-from divbench.generate.augment import crop_boxes, resample, source_pixels
+from divbench.generate.augment import LOG_RATIO, TRIES, crop_boxes, resample, source_pixels
 from divbench.generate.seeds import seeded
 from divbench.generate.squeeze_recipe import Augmentation
 from divbench.images import ImageSet
@@ -28,8 +28,6 @@ MEMORY = 4 * 2**30
 """Bytes of pixels up to which a set is held in memory; on a GPU, also at most half of what is free there."""
 _AHEAD = 3  # batches that are ready or being read
 _SAMPLE = 2000  # images of a set that is not held in memory whose mean and deviation stand for all
-_TRIES = 10
-_RATIO = (math.log(3 / 4), math.log(4 / 3))
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,7 +240,7 @@ class Feed:
     def _crop_draws(self, epoch: int, step: int, mine: slice) -> Tensor | None:
         if not self.stock.crops:
             return None
-        return torch.rand(self.batch, 2 * _TRIES + 2, generator=seeded(self.seed, "crop", epoch, step))[mine]
+        return torch.rand(self.batch, 2 * TRIES + 2, generator=seeded(self.seed, "crop", epoch, step))[mine]
 
     def _augmented(self, pixels: Tensor, epoch: int, step: int, mine: slice) -> Tensor:
         side, padding = self.stock.side, self.augment.padding
@@ -288,10 +286,10 @@ def _box(height: int, width: int, least: float, draws: list[float]) -> tuple[int
     *tries, down, right = draws
     for share, stretch in zip(tries[::2], tries[1::2], strict=True):
         area = height * width * (least + (1 - least) * share)
-        ratio = math.exp(_RATIO[0] + (_RATIO[1] - _RATIO[0]) * stretch)
+        ratio = math.exp(LOG_RATIO[0] + (LOG_RATIO[1] - LOG_RATIO[0]) * stretch)
         high, wide = round(math.sqrt(area / ratio)), round(math.sqrt(area * ratio))
         if 0 < high <= height and 0 < wide <= width:
             return int(down * (height - high + 1)), int(right * (width - wide + 1)), high, wide
-    wide = min(width, round(height * math.exp(_RATIO[1])))
-    high = min(height, round(width / math.exp(_RATIO[0])))
+    wide = min(width, round(height * math.exp(LOG_RATIO[1])))
+    high = min(height, round(width / math.exp(LOG_RATIO[0])))
     return (height - high) // 2, (width - wide) // 2, high, wide

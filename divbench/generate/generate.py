@@ -4,7 +4,6 @@ check the job -> recover its batches (shared over processes, kept when done) -> 
 """
 
 import os
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +19,7 @@ from divbench.generate.batches import Batch
 from divbench.generate.job import Job, Options, prepare
 from divbench.generate.methods import Setup
 from divbench.generate.real import normalised
-from divbench.generate.recipe import Fkd, Recipe, Static
+from divbench.generate.recipe import Fkd, Recipe, Static, changed_keys
 from divbench.generate.recover import recover
 from divbench.generate.relabel import label_parts, relabel
 from divbench.generate.seeds import seeded
@@ -80,7 +79,7 @@ def generate(
     identity = identify(job)
     if exists:
         origin = finished_before(folder, identity)
-        _alone(lambda: shutil.rmtree(work.folder, ignore_errors=True))  # a run may have been ended just before this
+        _alone(lambda: work.discard(identity))  # a run may have been ended between its last two steps
         return origin
     _alone(lambda: work.open(identity))
     _together(lambda: _recover_batches(job, work, progress))
@@ -177,7 +176,7 @@ def _draw(job: Job, batch: Batch, count: int, generator: torch.Generator) -> Ten
 
 def _write_set(job: Job, work: Work) -> None:
     """Put the finished batches together as images on disk."""
-    target = work.folder / "set"
+    target = work.images
     if target.exists():
         return
     recipe, classes = job.recipe, job.real.images.classes
@@ -218,7 +217,7 @@ def _label(job: Job, work: Work, progress: Progress) -> None:
     wanted, teacher = job.recipe.labels, job.teacher
     if teacher is None or not isinstance(wanted, Static | Fkd):
         return
-    target, parts = work.folder / "set", range(label_parts(wanted))[parallel.rank() :: parallel.world()]
+    target, parts = work.images, range(label_parts(wanted))[parallel.rank() :: parallel.world()]
     images = read_images(target).pixels()
     with progress(f"label {job.recipe.name}", len(parts)) as advance:
         relabel(
@@ -235,13 +234,14 @@ def _label(job: Job, work: Work, progress: Progress) -> None:
 
 def _finish(job: Job, work: Work, identity: Identity, folder: Path, labelling: float) -> None:
     """Say how the set was made, and put it into its place."""
-    target = work.folder / "set"
+    target = work.images
     kept = [work.losses(batch) for batch in job.batches]
     losses = torch.stack([losses[[0, -1]] for losses, _ in kept]).double().mean(0)
     machine = environment(0.0, str(job.options.device))
     origin = Origin(
         **{key: value for key, value in identity.items() if key not in ("classes", "images_digest")},
         ipc=job.recipe.ipc,
+        changed=changed_keys(job.recipe),
         teacher_accuracy=job.accuracy,
         losses={w.term.name: (float(losses[0, i]), float(losses[1, i])) for i, w in enumerate(job.terms)},
         seconds={
@@ -269,4 +269,4 @@ def _finish(job: Job, work: Work, identity: Identity, folder: Path, labelling: f
         raise OutputError(
             f"{folder}: cannot be put into place ({problem.strerror or problem}); the set is in {target}"
         ) from problem
-    shutil.rmtree(work.folder, ignore_errors=True)
+    work.discard(identity)

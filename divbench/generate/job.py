@@ -36,7 +36,7 @@ class Options:
         mean_std: normalisation of the images where there is no teacher; see `parse_mean_std`.
         layout: of the folder; see `write_images`.
         keep_float: keep the images before rounding as well, in ``master.safetensors``.
-        device: where to compute; None: the GPU of this process if there is one, else the CPU.
+        device: where to compute; default: the GPU of this process if there is one, else the CPU.
         cache: where teacher features of real images are kept between runs.
     """
 

@@ -301,6 +301,11 @@ def leaves(plain: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
+def changed_keys(recipe: Recipe) -> tuple[str, ...]:
+    """The dotted names that `change` has given other values."""
+    return tuple(key for key, source in recipe.sources.items() if source == _CHANGED)
+
+
 def source_of(recipe: Recipe, key: str) -> str | None:
     """Where the value under the dotted ``key`` comes from: what is said of it, or of a section that it is in."""
     while key:

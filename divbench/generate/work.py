@@ -1,6 +1,7 @@
 """Unfinished work: which run it belongs to, and the batches that are done."""
 
 import hashlib
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,10 @@ from divbench.images.manifest import MANIFEST, Origin, load_manifest
 from divbench.storage import Tensors, load_safetensors, safetensors_bytes
 
 Identity = dict[str, Any]
-_PLAN = "plan.json"
 _AT_ONCE = 1000
 _NO_MATTER = ("recipe", "real", "teacher", "start")
 """Words in an identity: a digest beside each says what they stand for."""
+_OF_RECIPE = ("recipe_digest", "images_digest")
 
 
 @dataclass(frozen=True)
@@ -32,36 +33,52 @@ class Work:
     folder: Path
 
     def open(self, identity: Identity) -> None:
-        """Make the folder, or check that the one there belongs to the run with this identity; other labels may follow.
+        """Make the folder, or go on in the one there, if it belongs to the run with this identity.
+
+        Other labels may be asked for than before: those that are there are then removed, the images stay.
 
         Raises:
             OutputError: it belongs to another run or to nobody, or cannot be written.
         """
-        plan = self.folder / _PLAN
-        if plan.exists():
-            self._check(plan, identity)
-            return
-        if self.folder.exists() and any(self.folder.iterdir()):
+        if self._plan.exists():
+            known = self._known()
+            if differing := [key for key in _differences(identity, known) if key != "recipe_digest"]:
+                named = _named(differing, identity, known)
+                raise OutputError(
+                    f"{self.folder}: holds unfinished work of another run (other: {named}); finish it with its own "
+                    "command, remove the folder, or give another -o"
+                )
+            if known["recipe_digest"] == identity["recipe_digest"]:
+                return
+            (self.images / "labels.safetensors").unlink(missing_ok=True)
+            shutil.rmtree(self.images / "labels", ignore_errors=True)
+        elif self.folder.exists() and any(self.folder.iterdir()):
             raise OutputError(f"{self.folder}: is no unfinished work of divbench; remove it, or give another -o")
         try:
             self.folder.mkdir(exist_ok=True)
         except OSError as problem:
             raise OutputError(f"{self.folder}: cannot be made ({problem.strerror or problem})") from problem
-        write_whole(plan, msgspec.json.format(msgspec.json.encode(identity)))
+        write_whole(self._plan, msgspec.json.format(msgspec.json.encode(identity)))
 
-    def _check(self, plan: Path, identity: Identity) -> None:
+    def discard(self, identity: Identity) -> None:
+        """Remove what is left of the run with this identity; what belongs to others stays."""
+        if self._plan.exists() and not _differences(identity, self._known()):
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def images(self) -> Path:
+        """The folder of the set, once its images are written."""
+        return self.folder / "set"
+
+    @property
+    def _plan(self) -> Path:
+        return self.folder / "plan.json"
+
+    def _known(self) -> Identity:
         try:
-            known = msgspec.json.decode(plan.read_bytes(), type=dict[str, Any])
+            return msgspec.json.decode(self._plan.read_bytes(), type=dict[str, Any])
         except (OSError, msgspec.DecodeError) as problem:
-            raise OutputError(f"{plan}: cannot be read ({problem}); remove {self.folder}") from problem
-        differing = [
-            key for key in _differences(identity, known) if key != "recipe_digest" and not key.startswith("labels.")
-        ]
-        if differing:
-            raise OutputError(
-                f"{self.folder}: holds unfinished work of another run (other: {', '.join(differing)}); finish it with "
-                "its own command, remove the folder, or give another -o"
-            )
+            raise OutputError(f"{self._plan}: cannot be read ({problem}); remove {self.folder}") from problem
 
     def has(self, batch: Batch) -> bool:
         """Whether the batch is done."""
@@ -125,7 +142,7 @@ def finished_before(folder: Path, identity: Identity) -> Origin:
     known = {"classes": [one.name for one in manifest.classes], "images_digest": identity.get("images_digest")}
     theirs = {**msgspec.to_builtins(manifest.origin), **known}  # the recipe's digest covers that of its images
     if differing := _differences(identity, theirs):
-        raise OutputError(refusal % f"another set: {manifest.origin} (other: {', '.join(differing)})")
+        raise OutputError(refusal % f"another set: {manifest.origin} (other: {_named(differing, identity, theirs)})")
     found = sizes(folder)
     if found != manifest.origin.bytes:
         raise OutputError(
@@ -143,13 +160,22 @@ def sizes(folder: Path) -> dict[str, int]:
 
 
 def _differences(identity: Identity, other: Identity) -> list[str]:
-    identity, plain = (msgspec.json.decode(msgspec.json.encode(one)) for one in (identity, other))
-    differing = [key for key in identity if key not in _NO_MATTER and identity[key] != plain.get(key)]
-    if differing and "recipe_digest" in differing:
-        mine, theirs = (leaves(one.get("recipe") or {}) for one in (identity, plain))
-        numbers = [key for key in {**theirs, **mine} if not key.startswith("sources.") and key not in WORDS]
-        differing += [key for key in numbers if mine.get(key) != theirs.get(key)]
-    return differing
+    mine, theirs = _plain(identity), _plain(other)
+    return [key for key in mine if key not in _NO_MATTER and mine[key] != theirs.get(key)]
+
+
+def _named(differing: list[str], identity: Identity, other: Identity) -> str:
+    """What differs in words, with the keys of the recipe where its digest does."""
+    mine, theirs = (leaves(_plain(one).get("recipe") or {}) for one in (identity, other))
+    numbers = [key for key in {**theirs, **mine} if not key.startswith("sources.") and key not in WORDS]
+    changed = [key for key in numbers if mine.get(key) != theirs.get(key)]
+    return ", ".join([key for key in differing if key not in _OF_RECIPE] + changed)
+
+
+def _plain(identity: Identity) -> Identity:
+    """As it is after being written and read."""
+    found: Identity = msgspec.json.decode(msgspec.json.encode(identity))
+    return found
 
 
 def _real_digest(job: Job) -> str | None:
