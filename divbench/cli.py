@@ -271,8 +271,8 @@ def squeeze(
     Interrupted, the same command goes on where it was. Several processes: torchrun -m divbench squeeze ...
     """
     from divbench import parallel
-    from divbench.generate.recipe import parse_value
-    from divbench.generate.squeeze_recipe import change_squeeze, load_squeeze
+    from divbench.settings import parse_value
+    from divbench.train.recipe import change_squeeze, load_squeeze
 
     if wrong := [change for change in changes if "=" not in change]:
         raise click.UsageError(f"--set {wrong[0]}: expected key=value, such as batch=16")
@@ -370,9 +370,9 @@ def generate(
     from divbench.embedders import choose_device
     from divbench.generate.generate import generate as run
     from divbench.generate.job import Options
-    from divbench.generate.teacher import load_teacher
     from divbench.images import read_images
     from divbench.progress import no_progress
+    from divbench.teacher import load_teacher
 
     first = parallel.rank() == 0
     truth = read_images(real, split=split, data_dir=data_dir, download=download)

@@ -13,13 +13,13 @@ from divbench.generate.generate import generate
 from divbench.generate.job import Options
 from divbench.generate.recipe import load_recipe
 from divbench.generate.squeeze import squeeze
-from divbench.generate.squeeze_recipe import load_squeeze
-from divbench.generate.teacher import load_teacher
 from divbench.images import read_images
 from divbench.images.grid import save_grid
 from divbench.progress import Progress, no_progress
 from divbench.protocol import load_protocol
 from divbench.results import Result, save_result
+from divbench.teacher import load_teacher
+from divbench.train.recipe import load_squeeze
 
 RECIPES = ("sre2l", "sre2l+dire")
 SECONDS = {"teacher": 25, "judge": 25, "sre2l": 25, "sre2l+dire": 25, "scores": 10}

@@ -25,7 +25,8 @@ RECORD_HALF = (
     "registry",
     "progress",
     "generate.recipe",
-    "generate.squeeze_recipe",
+    "settings",
+    "train.recipe",
 )
 HEAVY = {"torch", "torchvision", "torchmetrics", "open_clip", "timm", "sklearn", "pandas", "matplotlib"}
 ALLOWED = {
@@ -41,10 +42,22 @@ ALLOWED = {
     },
     # What optimises a number shares no code with what measures it: no metrics, scoring or controls.
     "generate": {
-        "divbench.__version__", "divbench.cache", "divbench.constants", "divbench.embedders", "divbench.errors",
-        "divbench.files", "divbench.generate", "divbench.images", "divbench.networks", "divbench.parallel",
-        "divbench.precision", "divbench.progress", "divbench.provenance", "divbench.registry", "divbench.storage",
+        "divbench.__version__", "divbench.augment", "divbench.cache", "divbench.constants", "divbench.embedders",
+        "divbench.errors", "divbench.files", "divbench.generate", "divbench.images", "divbench.labels",
+        "divbench.networks", "divbench.parallel", "divbench.precision", "divbench.progress", "divbench.provenance",
+        "divbench.registry", "divbench.seeds", "divbench.settings", "divbench.storage", "divbench.teacher",
+        "divbench.train",
     },
+    "train": {
+        "divbench.augment", "divbench.constants", "divbench.embedders", "divbench.errors", "divbench.files",
+        "divbench.images", "divbench.labels", "divbench.networks", "divbench.parallel", "divbench.precision",
+        "divbench.progress", "divbench.provenance", "divbench.results", "divbench.seeds", "divbench.settings",
+        "divbench.statistics", "divbench.storage", "divbench.teacher", "divbench.train",
+    },
+    "labels": {
+        "divbench.augment", "divbench.errors", "divbench.files", "divbench.labels", "divbench.storage",
+    },
+    "augment": {"divbench.augment", "divbench.errors", "divbench.seeds"},
 }  # fmt: skip
 
 

@@ -14,10 +14,10 @@ from PIL import Image
 
 from divbench.cli import FORMATS as CLI_FORMATS
 from divbench.cli import main
-from divbench.generate.teacher import load_teacher
 from divbench.images import write_images
 from divbench.report.render import FORMATS
 from divbench.results import load_result, save_result
+from divbench.teacher import load_teacher
 from tests.generate.teachers import CLASSES, real_set, write_teacher
 from tests.records import PROTOCOL, make_result
 

@@ -6,9 +6,9 @@ import pytest
 from divbench.demo import RECIPES, demo
 from divbench.errors import OutputError
 from divbench.generate.recipe import change, load_recipe
-from divbench.generate.squeeze_recipe import change_squeeze, load_squeeze
 from divbench.images import read_images
 from divbench.results import load_result
+from divbench.train.recipe import change_squeeze, load_squeeze
 
 
 @pytest.fixture

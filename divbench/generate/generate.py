@@ -22,8 +22,6 @@ from divbench.generate.real import normalised
 from divbench.generate.recipe import Fkd, Recipe, Static, changed_keys
 from divbench.generate.recover import recover
 from divbench.generate.relabel import label_parts, relabel
-from divbench.generate.seeds import seeded
-from divbench.generate.teacher import Teacher
 from divbench.generate.view import RealFeatures
 from divbench.generate.work import Identity, Work, finished_before, identify, sizes
 from divbench.images import ImageSet, read_images, write_images
@@ -31,7 +29,9 @@ from divbench.images.manifest import MANIFEST, Origin, load_manifest, save_manif
 from divbench.precision import all_cores, deterministic, full_float32
 from divbench.progress import Progress, no_progress
 from divbench.provenance import environment
+from divbench.seeds import seeded
 from divbench.storage import safetensors_bytes
+from divbench.teacher import Teacher
 
 _MASTER = "master.safetensors"
 

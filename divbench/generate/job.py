@@ -15,12 +15,12 @@ from divbench.generate.methods import METHODS, Method
 from divbench.generate.real import FeatureBank, RealImages, accuracy, feature_bank, image_size
 from divbench.generate.recipe import Fkd, Recipe, Static
 from divbench.generate.relabel import check_settings
-from divbench.generate.seeds import seeded
-from divbench.generate.teacher import Teacher
 from divbench.generate.terms import Weighted, resolve_terms
 from divbench.images import ImageSet, match_classes, take_per_class
 from divbench.images.writer import FolderLayout
 from divbench.progress import Progress
+from divbench.seeds import seeded
+from divbench.teacher import Teacher
 
 _BETTER_THAN_CHANCE = 0.05
 """Share of the way from chance to always that a teacher must have come to count as knowing the data."""

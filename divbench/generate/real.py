@@ -14,10 +14,10 @@ from divbench.embedders import Geometry
 from divbench.embedders.embed import embed
 from divbench.errors import InputError
 from divbench.generate.recipe import Real
-from divbench.generate.seeds import seeded
-from divbench.generate.teacher import Teacher
 from divbench.generate.view import RealFeatures
 from divbench.images import ImageSet
+from divbench.seeds import seeded
+from divbench.teacher import Teacher
 
 _SAMPLE = 1000
 

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from divbench.errors import RecipeError, shorten
+from divbench.settings import leaves, parse_value
 
 Setting = bool | int | float | str
 Settings = dict[str, Setting]
@@ -283,22 +284,6 @@ def change(recipe: Recipe, assignments: tuple[str, ...]) -> Recipe:
         return msgspec.convert(plain, Recipe)
     except msgspec.ValidationError as error:
         raise RecipeError(f"--set {' '.join(assignments)}: {error}") from error
-
-
-def parse_value(text: str) -> Any:
-    """A value in TOML; what is none is taken as a text."""
-    try:
-        return msgspec.toml.decode(f"value = {text}")["value"]
-    except msgspec.DecodeError:
-        return text
-
-
-def leaves(plain: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted name -> value of everything in nested tables."""
-    found: dict[str, Any] = {}
-    for key, value in plain.items():
-        found |= leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return found
 
 
 def changed_keys(recipe: Recipe) -> tuple[str, ...]:

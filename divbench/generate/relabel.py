@@ -1,7 +1,7 @@
 """Relabel: a teacher looks at the images as they are on disk and writes soft labels beside them.
 
-What is drawn is drawn for a whole epoch ahead, written down, and carried out by `augment`. Whoever trains a student
-calls the same function with the same numbers, and so shows it what the teacher saw.
+What is drawn is drawn for a whole epoch ahead, written down, and carried out by `divbench.labels.replay.augment`.
+Whoever trains a student calls the same function with the same numbers, and so shows it what the teacher saw.
 
 The differences from the released code of FKD: there images are cropped as 8-bit pixels by PIL, here as numbers; one
 random stream for each epoch makes epochs independent of each other.
@@ -14,20 +14,17 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import Tensor
 
+from divbench.augment.geometry import crop_boxes
 from divbench.errors import InputError, RecipeError
-from divbench.generate.augment import crop_boxes
-from divbench.generate.labels import Header, SoftLabels, digest_of, is_labelled, write_epoch, write_static
 from divbench.generate.recipe import Fkd, Static
-from divbench.generate.seeds import seed_of, seeded
-from divbench.generate.teacher import Teacher
+from divbench.labels.replay import augment, cutmix_boxes
+from divbench.labels.store import Header, SoftLabels, digest_of, is_labelled, write_epoch, write_static
 from divbench.precision import all_cores, deterministic, full_float32
 from divbench.progress import Advance
-
-_AT_ONCE = 256
-"""Images that a teacher looks at together where there is no batch, or where it changes nothing."""
+from divbench.seeds import seed_of, seeded
+from divbench.teacher import LABELLED_AT_ONCE, Labeller, Teacher
 
 
 def label_parts(labels: Static | Fkd) -> int:
@@ -55,7 +52,7 @@ def relabel(
         images: [N, 3, S, S] uint8, as decoded from disk, in the order of the set (see `SoftLabels.ids`).
         labels: what to write; see `divbench.generate.recipe`.
         teacher: its own network is not changed, whichever statistics are used.
-        folder: of the set; see `divbench.generate.labels` for the files.
+        folder: of the set; see `divbench.labels.store` for the files.
         seed: of all that is random.
         device: where the teacher runs.
         parts: which of the `label_parts` to write, where several processes share them; None: all.
@@ -68,7 +65,7 @@ def relabel(
     """
     _check(images, labels, teacher)
     header = _header_of(images, labels, teacher, seed)
-    labeller = _Labeller(teacher, labels.teacher, device)
+    labeller = Labeller(teacher, labels.teacher, device)
     near = images.to(device) if _fits(images, device) else images
     for part in range(label_parts(labels)) if parts is None else parts:
         this = header if isinstance(labels, Static) else msgspec.structs.replace(header, epoch=part)
@@ -141,29 +138,6 @@ def _fits(images: Tensor, device: torch.device) -> bool:
     return device.type == "cuda" and images.nbytes <= torch.cuda.mem_get_info(device)[0] // 2
 
 
-class _Labeller:
-    """A teacher on its device, asked for logits.
-
-    Args:
-        mode: with ``train``, BatchNorm uses the statistics of the batch and keeps none; all else, such as dropout, is
-            as in evaluation.
-    """
-
-    def __init__(self, teacher: Teacher, mode: str, device: torch.device) -> None:
-        self.device, self.by_batch = device, mode == "train"
-        self.network: nn.Module = teacher.network().to(device)
-        for module in self.network.modules():
-            if self.by_batch and isinstance(module, _BatchNorm):
-                module.train()
-                module.track_running_stats = False
-        self.mean, self.std = (torch.tensor(numbers, device=device).view(1, -1, 1, 1) for numbers in teacher.mean_std)
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """[B, C] float32 logits of images [B, 3, S, S] in [0, 255]."""
-        parts = (images,) if self.by_batch else images.split(_AT_ONCE)
-        return torch.cat([self.network((part.float() / 255 - self.mean) / self.std) for part in parts])
-
-
 def _picked(images: Tensor, ids: Tensor, device: torch.device) -> Tensor:
     """The images ``ids``, which are where the images are, on the device without waiting for it."""
     found = images[ids]
@@ -172,18 +146,18 @@ def _picked(images: Tensor, ids: Tensor, device: torch.device) -> Tensor:
     return found.to(device, non_blocking=True)
 
 
-def _label_static(images: Tensor, seed: int, labeller: _Labeller) -> Tensor:
+def _label_static(images: Tensor, seed: int, labeller: Labeller) -> Tensor:
     """[N, C] float32 on the CPU. By batch statistics, batches are random: those of the set's order have few classes."""
     count = len(images)
     order = torch.randperm(count, generator=seeded(seed, "labels")) if labeller.by_batch else torch.arange(count)
-    parts = order.to(images.device).tensor_split(-(-count // _AT_ONCE))
+    parts = order.to(images.device).tensor_split(-(-count // LABELLED_AT_ONCE))
     found = torch.cat([labeller(_picked(images, ids, labeller.device)) for ids in parts]).cpu()
     logits = torch.empty_like(found)
     logits[order] = found
     return logits
 
 
-def _label_epoch(images: Tensor, drawn: SoftLabels, labeller: _Labeller) -> Tensor:
+def _label_epoch(images: Tensor, drawn: SoftLabels, labeller: Labeller) -> Tensor:
     """[N, C] float16 on the CPU, in the order of what was drawn."""
     here, ids = drawn.to(labeller.device), drawn.ids.to(images.device).split(drawn.batch)
     found = [
@@ -227,75 +201,3 @@ def draw_epoch(settings: Fkd, count: int, size: int, seed: int, epoch: int) -> S
         boxes = cutmix_boxes(share, size, generator)
     logits = torch.empty(count, 0, dtype=torch.float16)
     return SoftLabels(ids, crops, flips, partners, share, boxes, logits, settings.batch, settings.mix)
-
-
-def cutmix_boxes(share: Tensor, size: int, generator: torch.Generator) -> Tensor:
-    """Boxes [n, 4] int32 (x1, y1, x2, y2) around random centres, of area 1 - share, clipped at the border.
-
-    Yun et al. 2019, arXiv:1905.04899, algorithm A1, with the rounding of the released code.
-
-    Args:
-        share: [n] in [0, 1].
-        size: side of the images in pixels.
-        generator: of the centres, on the CPU.
-    """
-    half = (size * (1 - share.double()).sqrt()).long() // 2
-    centres = torch.randint(size, (len(share), 2), generator=generator)
-    return torch.cat([centres - half[:, None], centres + half[:, None]], 1).clamp(0, size).int()
-
-
-def augment(images: Tensor, labels: SoftLabels) -> Tensor:
-    """A batch as the teacher saw it and as the student has to: cut out, stretched, mirrored, mixed.
-
-    Values between pixels lie on straight lines, and a cut-out does not see beyond its border, as torchvision's
-    resized_crop of a tensor has it. Whole images come out as they are. The result does not depend on autocast or TF32.
-
-    Args:
-        images: [B, 3, H, W] uint8 or floating point, those of ``labels.ids``.
-        labels: of this batch alone (`SoftLabels.part`); what there is per image is on the device of the images, what
-            there is per batch is on the CPU (`SoftLabels.to`).
-
-    Returns:
-        [B, 3, H, W] float32 in the units of the images: [0, 255] for uint8.
-    """
-    if len(images) != len(labels) or labels.batches != 1:
-        raise ValueError(
-            f"{len(images)} images and {len(labels)} labels in {labels.batches} batches; expected one batch"
-        )
-    top, left, height, width = labels.crops.unbind(1)
-    rows, columns = _places(top, height, images.shape[2]), _places(left, width, images.shape[3])
-    columns = torch.where(labels.flips[:, None], columns.flip(1), columns)
-    return _mixed(_between(_between(images, rows, 2), columns, 3), labels)
-
-
-def _places(start: Tensor, length: Tensor, size: int) -> Tensor:
-    """[B, size] float32: which source pixel, in fractions, each pixel of the result takes along one axis."""
-    inside = (torch.arange(size, device=start.device) + 0.5) * length[:, None] - 0.5
-    return start[:, None] * size + inside.clamp_min(0).minimum(length[:, None] * size - 1)
-
-
-def _between(images: Tensor, places: Tensor, dim: int) -> Tensor:
-    """float32 values at ``places`` [B, n] along one axis of ``images``, on straight lines between pixels."""
-    size = images.shape[dim]
-    low = places.floor()
-    shape = [len(images), 1, 1, 1]
-    shape[dim] = -1
-    wanted = [*images.shape[:dim], places.shape[1], *images.shape[dim + 1 :]]
-
-    def take(pixels: Tensor) -> Tensor:
-        return images.gather(dim, pixels.long().clamp(0, size - 1).view(shape).expand(wanted)).float()
-
-    return torch.lerp(take(low), take(low + 1), (places - low).view(shape))
-
-
-def _mixed(images: Tensor, labels: SoftLabels) -> Tensor:
-    """Images [B, 3, H, W] float32 with their partners mixed in; they are written over."""
-    if labels.mix == "none":
-        return images
-    partner = (labels.partners[:, None] == labels.ids).int().argmax(1)
-    if labels.mix == "mixup":
-        share = float(labels.share)
-        return share * images + (1 - share) * images[partner]
-    x1, y1, x2, y2 = labels.boxes[0].tolist()
-    images[:, :, x1:x2, y1:y2] = images[partner, :, x1:x2, y1:y2]
-    return images

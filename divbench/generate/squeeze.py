@@ -16,17 +16,17 @@ from divbench import __version__, parallel
 from divbench.constants import parse_mean_std
 from divbench.errors import InputError, OutputError, RecipeError, WeightsError, shorten
 from divbench.files import check_writable
-from divbench.generate.feed import Feed, take_in
-from divbench.generate.seeds import seed_of, seeded
-from divbench.generate.squeeze_files import Before, EpochRecord, Facts, Files, Found, first_alone
-from divbench.generate.squeeze_recipe import COMPUTED, SqueezeRecipe, what_counts
-from divbench.generate.teacher import save_teacher
-from divbench.generate.training import Job, Training
 from divbench.images import ImageSet, match_classes
 from divbench.networks import build_classifier, last_layer
 from divbench.precision import deterministic, full_float32
 from divbench.progress import Progress, no_progress
 from divbench.provenance import code_version
+from divbench.seeds import seed_of, seeded
+from divbench.teacher import save_teacher
+from divbench.train.feed import Feed, take_in
+from divbench.train.files import Before, EpochRecord, Facts, Files, Found, first_alone
+from divbench.train.loop import Job, Training
+from divbench.train.recipe import COMPUTED, SqueezeRecipe, what_counts
 
 THREADS = 2
 """CPU threads of the network, whatever the machine has: sums in another order would give another teacher."""

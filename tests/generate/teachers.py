@@ -3,9 +3,9 @@
 import torch
 from torch import nn
 
-from divbench.generate.teacher import load_teacher, save_teacher
 from divbench.images import ImageSet
 from divbench.networks import resnet18
+from divbench.teacher import load_teacher, save_teacher
 
 CLASSES = ("ant", "bee", "cow")
 

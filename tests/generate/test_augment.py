@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from divbench.generate.augment import augmentation, crop_boxes
+from divbench.augment.geometry import crop_boxes
+from divbench.generate.augment import augmentation
 from divbench.generate.recipe import Augment
 
 CPU = torch.device("cpu")

@@ -20,11 +20,11 @@ from divbench import parallel
 from divbench.errors import DivbenchError, InputError, OutputError, RecipeError, RecoveryError
 from divbench.generate.generate import generate
 from divbench.generate.job import Options
-from divbench.generate.labels import read_labels
 from divbench.generate.recipe import change, load_recipe
-from divbench.generate.teacher import load_teacher
 from divbench.images import read_images, write_images
 from divbench.images.manifest import load_manifest
+from divbench.labels.store import read_labels
+from divbench.teacher import load_teacher
 from tests.generate.teachers import CLASSES, real_set, write_teacher
 
 CPU = torch.device("cpu")

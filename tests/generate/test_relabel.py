@@ -13,12 +13,13 @@ from torchvision.transforms.functional import hflip, resized_crop
 
 from divbench.errors import InputError, OutputError, RecipeError
 from divbench.generate import relabel as module
-from divbench.generate.labels import SoftLabels, read_labels
 from divbench.generate.real import normalised
 from divbench.generate.recipe import Fkd, Static
-from divbench.generate.relabel import augment, cutmix_boxes, draw_epoch, label_parts, relabel
-from divbench.generate.seeds import seeded
-from divbench.generate.teacher import Teacher
+from divbench.generate.relabel import draw_epoch, label_parts, relabel
+from divbench.labels.replay import augment, cutmix_boxes
+from divbench.labels.store import SoftLabels, read_labels
+from divbench.seeds import seeded
+from divbench.teacher import Teacher
 from tests.generate.teachers import real_set, write_teacher
 
 CPU = torch.device("cpu")
@@ -131,7 +132,7 @@ def test_batch_statistics_depend_on_no_earlier_batch(images, teacher, tmp_path):
 
 
 def test_dropout_is_never_on(images, teacher):
-    labeller = module._Labeller(teacher, "train", CPU)
+    labeller = module.Labeller(teacher, "train", CPU)
     assert torch.equal(labeller(images), labeller(images))
 
 
@@ -191,7 +192,7 @@ def test_what_is_there_is_not_made_again(images, teacher, tmp_path, monkeypatch)
     def never(*_):
         raise AssertionError
 
-    monkeypatch.setattr(module._Labeller, "__call__", never)
+    monkeypatch.setattr(module.Labeller, "__call__", never)
     run(images, FKD, teacher, tmp_path, report=lambda done, text="": said.append((done, text)))
     run(images, Static(teacher="eval"), teacher, tmp_path / "static")
     assert said == [(1, f"{how} epoch {e}") for how in ("labelled", "found") for e in range(3)]

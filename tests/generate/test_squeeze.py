@@ -17,18 +17,18 @@ from torchvision.transforms.functional import resized_crop
 
 from divbench import load_embedder, parallel
 from divbench.errors import InputError, OutputError, RecipeError, WeightsError
-from divbench.generate import feed as feeding
 from divbench.generate import squeeze as squeezing
-from divbench.generate import training
-from divbench.generate.feed import Feed, cut, take_in
-from divbench.generate.recipe import leaves
 from divbench.generate.squeeze import hold_out, squeeze
-from divbench.generate.squeeze_files import header_of
-from divbench.generate.squeeze_recipe import Augmentation, change_squeeze, load_squeeze, squeeze_names
-from divbench.generate.teacher import load_teacher
-from divbench.generate.training import learning_rate
 from divbench.images import ImageSet, read_images
 from divbench.progress import no_progress
+from divbench.settings import leaves
+from divbench.teacher import load_teacher
+from divbench.train import feed as feeding
+from divbench.train import loop as training
+from divbench.train.feed import Feed, cut, take_in
+from divbench.train.files import header_of
+from divbench.train.loop import learning_rate
+from divbench.train.recipe import Augmentation, change_squeeze, load_squeeze, squeeze_names
 from tests.test_parallel import free_port
 
 CPU = torch.device("cpu")
@@ -111,7 +111,7 @@ def test_every_number_of_every_preset_has_a_source():
 
 def test_recipes_come_by_name_or_from_a_file(tmp_path):
     own = tmp_path / "own.toml"
-    shipped = resources.files("divbench") / "generate" / "squeezes" / "digits.toml"
+    shipped = resources.files("divbench") / "train" / "recipes" / "teachers" / "digits.toml"
     own.write_bytes(shipped.read_bytes())
     assert load_squeeze(str(own)) == load_squeeze("digits")
     with pytest.raises(RecipeError, match="did you mean 'cifar10'"):

@@ -21,10 +21,10 @@ from divbench.errors import RecipeError
 from divbench.generate.batches import Batch
 from divbench.generate.recipe import Recipe, Setting
 from divbench.generate.recover import Pieces
-from divbench.generate.teacher import Teacher
 from divbench.generate.terms import Weighted
 from divbench.generate.view import RealFeatures
 from divbench.registry import Registry, resolve_settings
+from divbench.teacher import Teacher
 
 __all__ = ["METHODS", "Method", "Setup", "method"]
 

@@ -7,7 +7,7 @@ from divbench.generate.augment import augmentation
 from divbench.generate.methods import Setup, method
 from divbench.generate.methods._pieces import teacher_pieces
 from divbench.generate.recover import Pieces
-from divbench.generate.seeds import seeded
+from divbench.seeds import seeded
 
 _CURRICULA = ("cosine", "linear", "step")
 

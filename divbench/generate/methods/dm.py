@@ -5,14 +5,14 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from divbench.augment.siamese import STRATEGIES, siamese_augmentation
 from divbench.errors import RecipeError
 from divbench.generate.methods import Setup, method
 from divbench.generate.methods._pieces import free_pixels, teacher_observer, teacher_view
-from divbench.generate.methods._siamese import STRATEGIES, siamese_augmentation
 from divbench.generate.recover import Pieces
-from divbench.generate.seeds import seed_of, seeded
 from divbench.generate.view import RealFeatures, View
 from divbench.networks import ConvNet
+from divbench.seeds import seed_of, seeded
 
 
 @method(cite="Zhao & Bilen 2023, arXiv:2110.04181", needs_teacher=False, shows=())

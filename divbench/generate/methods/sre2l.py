@@ -4,7 +4,7 @@ from divbench.generate.augment import augmentation
 from divbench.generate.methods import Setup, method
 from divbench.generate.methods._pieces import teacher_pieces
 from divbench.generate.recover import Pieces
-from divbench.generate.seeds import seeded
+from divbench.seeds import seeded
 
 
 @method(cite="Yin et al. 2023, arXiv:2306.13092", needs_teacher=True)

@@ -14,9 +14,9 @@ from torch import Tensor
 from divbench import parallel
 from divbench.errors import OutputError, shorten
 from divbench.files import write_whole
-from divbench.generate.recipe import leaves
-from divbench.generate.squeeze_recipe import what_counts
+from divbench.settings import leaves
 from divbench.storage import load_safetensors
+from divbench.train.recipe import what_counts
 
 IDENTITY = ("recipe", "seed", "classes", "data", "test", "processes", "threads", "device")
 """What decides the weights: in the header of the teacher and of unfinished work."""

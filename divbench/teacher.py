@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from divbench.constants import MeanStd
 from divbench.embedders import Embedder, load_embedder
@@ -16,6 +18,9 @@ from divbench.files import write_whole
 from divbench.images import ImageSet, match_classes
 from divbench.networks import build_classifier, build_weightless, describe, last_layer, load_state
 from divbench.storage import safetensors_bytes
+
+LABELLED_AT_ONCE = 256
+"""Images that a teacher looks at together where there is no batch, or where it changes nothing."""
 
 
 @dataclass(frozen=True)
@@ -148,3 +153,26 @@ def save_teacher(network: nn.Module, path: Path, facts: dict[str, object]) -> st
     data = safetensors_bytes(state, header)
     write_whole(path, data)
     return hashlib.sha256(data).hexdigest()
+
+
+class Labeller:
+    """A teacher on its device, asked for logits.
+
+    Args:
+        mode: with ``train``, BatchNorm uses the statistics of the batch and keeps none; all else, such as dropout, is
+            as in evaluation.
+    """
+
+    def __init__(self, teacher: Teacher, mode: str, device: torch.device) -> None:
+        self.device, self.by_batch = device, mode == "train"
+        self.network: nn.Module = teacher.network().to(device)
+        for module in self.network.modules():
+            if self.by_batch and isinstance(module, _BatchNorm):
+                module.train()
+                module.track_running_stats = False
+        self.mean, self.std = (torch.tensor(numbers, device=device).view(1, -1, 1, 1) for numbers in teacher.mean_std)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """[B, C] float32 logits of images [B, 3, S, S] in [0, 255]."""
+        parts = (images,) if self.by_batch else images.split(LABELLED_AT_ONCE)
+        return torch.cat([self.network((part.float() / 255 - self.mean) / self.std) for part in parts])

@@ -6,7 +6,7 @@ import safetensors.torch
 import torch
 
 from divbench.errors import InputError, OutputError
-from divbench.generate.labels import (
+from divbench.labels.store import (
     Header,
     SoftLabels,
     agreement,

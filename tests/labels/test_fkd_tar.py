@@ -10,8 +10,8 @@ from torchvision.transforms import InterpolationMode, RandomResizedCrop
 from torchvision.transforms.functional import hflip, pil_to_tensor, resized_crop, to_pil_image
 
 from divbench.errors import InputError
-from divbench.generate.fkd_tar import read_fkd, sampler_order
-from divbench.generate.relabel import augment
+from divbench.labels.fkd_tar import read_fkd, sampler_order
+from divbench.labels.replay import augment
 
 COUNT, BATCH, CLASSES, SIZE = 10, 4, 3, 32
 KINDS = ("sre2l", "gvbsm", "edc", "wmdd")

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from divbench.errors import InputError, shorten
-from divbench.generate.labels import Mix, SoftLabels, check_labels
+from divbench.labels.store import Mix, SoftLabels, check_labels
 from divbench.storage import load_torch
 
 SEED = 42
@@ -33,7 +33,7 @@ def sampler_order(count: int, epochs: int, seed: int = SEED) -> list[Tensor]:
 
     One generator serves all epochs. The sampler draws two permutations an epoch and gives out the first. Before 2022
     (pytorch pull request 71568) it drew one, so that of labels made then only epoch 0 is told rightly;
-    `divbench.generate.labels.agreement` shows it.
+    `divbench.labels.store.agreement` shows it.
     """
     generator = torch.Generator().manual_seed(seed)
     return [torch.randperm(count, generator=generator) for _ in range(2 * epochs)][::2]

@@ -171,4 +171,4 @@ def _decode(data: bytes, where: str) -> SqueezeRecipe:
 
 
 def _shipped() -> Traversable:
-    return resources.files("divbench") / "generate" / "squeezes"
+    return resources.files("divbench") / "train" / "recipes" / "teachers"

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from divbench.augment.geometry import LOG_RATIO, TRIES, crop_boxes, resample, source_pixels
 from divbench.constants import MeanStd
 from divbench.embedders import Geometry
 from divbench.errors import InputError
-from divbench.generate.augment import LOG_RATIO, TRIES, crop_boxes, resample, source_pixels
-from divbench.generate.seeds import seeded
-from divbench.generate.squeeze_recipe import Augmentation
 from divbench.images import ImageSet
 from divbench.progress import Progress
+from divbench.seeds import seeded
+from divbench.train.recipe import Augmentation
 
 MEMORY = 4 * 2**30
 """Bytes of pixels up to which a set is held in memory; on a GPU, also at most half of what is free there."""

@@ -15,11 +15,11 @@ from torch.nn.parallel import DistributedDataParallel
 from divbench import parallel
 from divbench.constants import MeanStd
 from divbench.errors import RecipeError
-from divbench.generate.feed import Feed, Stock
-from divbench.generate.seeds import seed_of
-from divbench.generate.squeeze_files import EpochRecord, Facts, Files, Found
-from divbench.generate.squeeze_recipe import SqueezeRecipe
 from divbench.progress import Advance, Progress
+from divbench.seeds import seed_of
+from divbench.train.feed import Feed, Stock
+from divbench.train.files import EpochRecord, Facts, Files, Found
+from divbench.train.recipe import SqueezeRecipe
 
 KEEP_SECONDS = 15.0
 """How often the state of the training is kept."""

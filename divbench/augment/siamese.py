@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample, pad
 
 from divbench.errors import RecipeError
-from divbench.generate.seeds import seeded
+from divbench.seeds import seeded
 
 STRATEGIES = ("color", "crop", "cutout", "flip", "scale", "rotate")
 

@@ -1,0 +1,1 @@
+"""Train networks: teachers on real images, students on distilled ones."""
