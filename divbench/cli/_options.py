@@ -1,0 +1,91 @@
+"""Options and arguments that several commands share, so that each is declared and explained once."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from divbench.images import ImageSet
+
+FORMATS = ("table", "json", "csv", "markdown", "latex", "html")
+PATH = click.Path(path_type=Path)
+
+format_ = click.option(
+    "--format", "format_", type=click.Choice(FORMATS), default="table", show_default=True, help="How to print it."
+)
+device = click.option("--device", default=None, help="Where to compute.  [default: cuda if there is one, else cpu]")
+changes = click.option(
+    "--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a number, such as batch=16."
+)
+
+# Data sets.
+_DATA_DIR = "Folder of the named data sets."
+real = click.option("--real", required=True, help="Real data: a folder, file, archive or data set name.")
+data_dir = click.option("--data-dir", type=PATH, default=None, help=_DATA_DIR)
+data_dir_and_default = click.option(
+    "--data-dir", type=PATH, default=None, help=f"{_DATA_DIR}  [default: $DIVBENCH_DATA, else the user's cache]"
+)
+download = click.option("--download", is_flag=True, help="Fetch a named data set that is not there.")
+
+# How the SETs are read.
+ipc = click.option(
+    "--ipc",
+    type=click.IntRange(1),
+    default=None,
+    help="Take the first N images of each class of the sets.  [default: all]",
+)
+normalized = click.option(
+    "--normalized",
+    default=None,
+    help="How float tensors of the sets were normalised: cifar10, cifar10-dc, cifar100, imagenet, none or m,m,m,s,s,s.",
+)
+per_class = click.option(
+    "--per-class",
+    type=click.IntRange(1),
+    default=None,
+    help="The sets are tensors without labels: N images of each class, class after class.",
+)
+as_is = click.option("--as-is", is_flag=True, help="Read tensors that look ZCA-whitened all the same, clipped.")
+classes = click.option(
+    "--classes",
+    type=click.Choice(["index", "name", "wnid"]),
+    default=None,
+    help="How the sets name the real classes, if that is not plain.",
+)
+common_classes = click.option("--common-classes", is_flag=True, help="Leave out classes that only one side has.")
+
+
+def read_sets(
+    sources: Iterable[str],
+    *,
+    normalized: str | None,
+    as_is: bool,
+    per_class: int | None,
+    data_dir: Path | None,
+    download: bool,
+) -> "list[ImageSet]":
+    """Every repeat (seed) that the SETs hold, in their order."""
+    from divbench.images import read_repeats
+
+    return [
+        images
+        for source in sources
+        for images in read_repeats(
+            source, normalized=normalized, as_is=as_is, per_class=per_class, data_dir=data_dir, download=download
+        )
+    ]
+
+
+def parse_changes(changes: Iterable[str]) -> dict[str, Any]:
+    """Name -> value of what ``--set KEY=VALUE`` gave; the last of a name wins."""
+    from divbench.settings import parse_value
+
+    values: dict[str, Any] = {}
+    for change in changes:
+        key, equals, text = change.partition("=")
+        if not equals:
+            raise click.UsageError(f"--set {change}: expected key=value, such as batch=16")
+        values[key] = parse_value(text)
+    return values
