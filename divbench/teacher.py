@@ -11,16 +11,26 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from divbench.constants import MeanStd
-from divbench.embedders import Embedder, load_embedder
+from divbench.embedders import Embedder, Geometry, load_embedder
 from divbench.embedders._weights import input_size_of, mean_std_of, read_weights
 from divbench.errors import InputError, WeightsError, shorten
 from divbench.files import write_whole
 from divbench.images import ImageSet, match_classes
-from divbench.networks import build_classifier, build_weightless, describe, last_layer, load_state
+from divbench.networks import (
+    SMALL,
+    build_classifier,
+    build_weightless,
+    describe,
+    last_layer,
+    load_state,
+    replace_module,
+)
 from divbench.storage import safetensors_bytes
 
 LABELLED_AT_ONCE = 256
 """Images that a teacher looks at together where there is no batch, or where it changes nothing."""
+_USUAL, _USUAL_SMALL = 224, 32  # sides in pixels of images, where nothing says them
+_ONE_SIZE = ("convnet", "vit", "timm:")  # the weights of these may belong to one size of images
 
 
 @dataclass(frozen=True)
@@ -53,14 +63,28 @@ class Teacher:
 
     def network(self) -> nn.Module:
         """A new copy in evaluation mode, float32, on the CPU, its parameters frozen."""
-        network = build_classifier(self.net, self.outputs, small_stem=_small_stem(self.state))
+        network = build_classifier(self.net, self.outputs, _side(self.net, self.state, self.size))
         load_state(network, self.state, f"{self.path}, as {self.net}")
         return network.eval().requires_grad_(False)
 
     def embedder(self) -> Embedder:
         """What gives the input of its last layer as features."""
+        if self.net != "resnet18" and not self.net.startswith("torchvision:"):
+            return self._own_embedder()
         stated = ",".join(repr(number) for numbers in self.mean_std for number in numbers)
         return load_embedder(self.net, weights=self.path, mean_std=stated, input_size=self.size)
+
+    def _own_embedder(self) -> Embedder:
+        """Of networks that are no family of embedders; the geometry and size are those of training."""
+        geometry = Geometry() if self.size is None else Geometry().at_size(self.size)
+        fixed = self.net.startswith(_ONE_SIZE)
+        network, weights, layer = f"{self.net} classifier", f"sha256:{self.sha256}", f"input of {self.classifier}"
+        return Embedder(network, weights, layer, self.mean_std, geometry, self._body, resizable=not fixed)
+
+    def _body(self) -> nn.Module:
+        network = self.network()
+        replace_module(network, self.classifier, nn.Identity())
+        return network
 
     def check_fits(self, real: ImageSet) -> None:
         """Raise `InputError` where the classes of ``real`` are not those of the teacher, in its order."""
@@ -82,9 +106,18 @@ class Teacher:
                 )
 
 
-def _small_stem(state: dict[str, Tensor]) -> bool:
-    stem = state.get("conv1.weight")
-    return stem is not None and tuple(stem.shape[2:]) == (3, 3)
+def _side(net: str, state: dict[str, Tensor], said: int | None) -> int:
+    """Side in pixels of the images that the network is to be built for.
+
+    Strides cannot be seen in weights, but the first convolution of a ResNet can: it decides between the versions.
+    """
+    stem = state.get("conv1.weight") if net.startswith("resnet") else None
+    if stem is None:
+        return said or _USUAL
+    small = tuple(stem.shape[2:]) == (3, 3)
+    if said is not None and small == (said < SMALL):
+        return said
+    return _USUAL_SMALL if small else _USUAL
 
 
 def load_teacher(path: Path, *, net: str | None = None, mean_std: str | None = None) -> Teacher:
@@ -103,8 +136,9 @@ def load_teacher(path: Path, *, net: str | None = None, mean_std: str | None = N
     if net is not None and said is not None and net != said:
         raise WeightsError(f"{path}: is a {said}, but --net {net} was given; leave the option out")
     net = net or (str(said) if said is not None else "resnet18")
-    small = _small_stem(weights.state)
-    last = last_layer(build_weightless(lambda: build_classifier(net, 1000, small_stem=small)), 32 if small else 224)
+    size = input_size_of(weights)
+    side = _side(net, weights.state, size)
+    last = last_layer(build_weightless(lambda: build_classifier(net, 1000, side)), side)
     weight = weights.state.get(f"{last}.weight")
     if weight is None or weight.ndim != 2:
         raise WeightsError(
@@ -119,7 +153,7 @@ def load_teacher(path: Path, *, net: str | None = None, mean_std: str | None = N
         outputs=len(weight),
         classifier=last,
         mean_std=mean_std_of(weights, mean_std),
-        size=input_size_of(weights),
+        size=size,
         sha256=weights.sha256,
         path=Path(path),
     )

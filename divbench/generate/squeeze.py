@@ -30,7 +30,6 @@ from divbench.train.recipe import COMPUTED, SqueezeRecipe, what_counts
 
 THREADS = 2
 """CPU threads of the network, whatever the machine has: sums in another order would give another teacher."""
-_SMALL = 64  # greatest side in pixels for the small-image stem
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def squeeze(
     Raises:
         InputError: the images cannot be used: classes without images, one class, mixed sizes, unreadable files.
         RecipeError: the recipe does not fit the images, or the loss was not finite.
-        WeightsError: there is no such network, or it has no linear classifier.
+        WeightsError: there is no such network, it cannot take the images, or it has no linear classifier.
         OutputError: the file exists and is another one, or cannot be written.
     """
     if path.suffix != ".safetensors":
@@ -200,14 +199,8 @@ def _parts(real: ImageSet, test: ImageSet | None, share: float) -> tuple[ImageSe
 
 def _build(recipe: SqueezeRecipe, classes: int, side: int, seed: int) -> nn.Module:
     torch.default_generator.manual_seed(seed_of(seed, "weights"))
-    network = build_classifier(recipe.net, classes, small_stem=side <= _SMALL)
-    try:
-        last = network.get_submodule(last_layer(network, side))
-    except (RuntimeError, ValueError, AssertionError) as error:
-        reason = str(error).partition("\n")[0]
-        raise RecipeError(
-            f"{recipe.net} cannot take images of {side} pixels ({reason:.200}); give another net"
-        ) from error
+    network = build_classifier(recipe.net, classes, side)
+    last = network.get_submodule(last_layer(network, side))
     if not isinstance(last, nn.Linear):
         raise WeightsError(
             f"network {recipe.net!r} does not end in a linear layer, which a teacher needs; give another"

@@ -351,7 +351,7 @@ def test_networks_that_cannot_be_teachers_are_refused(tmp_path):
         run(path, net="resnet9")
     with pytest.raises(WeightsError, match="does not end in a linear layer"):
         run(path, net="torchvision:squeezenet1_1", size=64, resize=64)
-    with pytest.raises(RecipeError, match="cannot take images of 8 pixels"):
+    with pytest.raises(WeightsError, match="torchvision:alexnet cannot take images of 8 pixels"):
         run(path, net="torchvision:alexnet")
 
 
