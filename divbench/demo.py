@@ -19,7 +19,7 @@ from divbench.progress import Progress, no_progress
 from divbench.protocol import load_protocol
 from divbench.results import Result, save_result
 from divbench.teacher import load_teacher
-from divbench.train.recipe import load_squeeze
+from divbench.train.recipe import load_training
 
 RECIPES = ("sre2l", "sre2l+dire")
 SECONDS = {"teacher": 25, "judge": 25, "sre2l": 25, "sre2l+dire": 25, "scores": 10}
@@ -59,7 +59,7 @@ def demo(folder: Path, *, say: Callable[[str], object] = lambda text: None, prog
 
     _make(folder)
     digits = read_images("digits")
-    training = load_squeeze("digits")
+    training = load_training("teachers", "digits")
     for seed, name in enumerate(("teacher", "judge")):
         tell(name, f"train the {name}, a ResNet-18 for 8x8 digits, {training.epochs} epochs")
         squeeze(digits, training, folder / f"{name}.safetensors", seed=seed, device=device, progress=progress)

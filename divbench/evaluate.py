@@ -1,7 +1,7 @@
 """From paths to a Result: read, match classes, embed, score. What the command line and the demo share."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -10,7 +10,7 @@ from divbench.cache import Cache
 from divbench.embedders import Embedder, load_embedder
 from divbench.embedders.embed import Embeddings, embed
 from divbench.errors import InputError, shorten
-from divbench.images import BadImageError, ImageSet, match_classes, take_per_class
+from divbench.images import BadImageError, ImageSet, match_sets, take_per_class
 from divbench.progress import Progress, no_progress
 from divbench.protocol import Protocol
 from divbench.results import Result
@@ -57,7 +57,7 @@ def evaluate(
         common_classes: leave out classes that only one side has.
     """
     protocol = resolved(protocol)
-    fakes, real = _matched(sets, real, classes, common_classes)
+    fakes, real = match_sets(sets, real, classes, common_classes)
     if ipc is not None:
         fakes = [take_per_class(fake, ipc) for fake in fakes]
     embedder = _embedder(protocol, embedding, real)
@@ -87,22 +87,6 @@ def evaluate(
             cache=cache,
             progress=lambda _: advance(1),
         )
-
-
-def _matched(
-    sets: Sequence[ImageSet], real: ImageSet, how: str | None, common: bool
-) -> tuple[list[ImageSet], ImageSet]:
-    """The sets with labels over the classes of the real set, which is restricted to them where only some are common."""
-    if not all(fake.labelled for fake in sets):
-        return list(sets), real
-    matches = [match_classes(fake, real.classes, how=how, common=common) for fake in sets]
-    for match in matches[1:]:
-        if match.classes != matches[0].classes:
-            raise InputError(
-                f"{match.fake.name} and {matches[0].fake.name} have different classes in common with {real.name}; "
-                "score them separately"
-            )
-    return [replace(m.fake, notes=(*m.fake.notes, m.note)) for m in matches], matches[0].restrict(real)
 
 
 def _embedder(protocol: Protocol, embedding: Embedding, real: ImageSet) -> Embedder:

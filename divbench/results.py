@@ -1,4 +1,4 @@
-"""Result files: what was measured, on what, by which protocol, and how sure it is. No torch in here.
+"""Result files: what was measured, on what, by which protocol or recipe, and how sure it is. No torch in here.
 
 Machines write these files as JSON; `load_result` is strict, so that a file which was cut short, written by another
 version or edited so that it contradicts itself is refused instead of half understood.
@@ -7,7 +7,7 @@ version or edited so that it contradicts itself is refused instead of half under
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -16,7 +16,9 @@ from divbench.errors import ResultError
 from divbench.files import write_whole
 from divbench.protocol import Protocol, Scope, protocol_digest
 
-SCHEMA = 1
+SCHEMA = 2
+ACCURACY = "accuracy/"
+"""What the metric of an accuracy begins with; the student's network follows."""
 
 
 class Interval(Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,11 +38,14 @@ class Score(Struct, frozen=True, forbid_unknown_fields=True):
     """One metric at one scope, for every synthetic set (seed) of an entry.
 
     Attributes:
-        values: one per set; at class scope the mean over classes. None: undefined, or undefined for some class.
-        per_class: one vector over the classes per set at class scope, else empty.
-        n_real: smallest and largest number of real rows in one call of the metric.
+        metric: its name; ``accuracy/NET`` for students of that network, whose runs are in `Result.accuracies`.
+        values: one per set, of an accuracy one per run; at class scope the mean over classes. None: undefined, or
+            undefined for some class.
+        per_class: one vector over the classes for each of the values at class scope, else empty.
+        n_real: smallest and largest number of real rows in one call of the metric; of an accuracy, of test images.
         n_fake: likewise of synthetic rows.
-        reference: yardsticks and controls by name: ``iid``, ``random``, ``kmeans``, ``collapse``; one value per seed.
+        reference: yardsticks and controls by name: ``iid``, ``random``, ``kmeans``, ``collapse``, ``teacher``; one
+            value per seed.
     """
 
     metric: str
@@ -93,6 +98,77 @@ class SetRecord(Struct, frozen=True, forbid_unknown_fields=True):
     notes: tuple[str, ...] = ()
 
 
+class EpochRecord(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What an epoch of training has come to.
+
+    Attributes:
+        epoch: from 1 on.
+        loss: mean over the augmented training images, as they went by.
+        train_accuracy: of the same, by hard labels.
+        test_accuracy: of the network after the epoch; None: it was not tested.
+        seconds: since the record before, with the test; None: not kept.
+    """
+
+    epoch: int
+    loss: float
+    train_accuracy: float
+    test_accuracy: float | None = None
+    seconds: float | None = None
+
+
+class Run(Struct, frozen=True, forbid_unknown_fields=True):
+    """One student.
+
+    Attributes:
+        set: index of the synthetic set that it was trained on; None: a random real subset of the same size.
+        seed: of its weights, of order and augmentation, and of the real subset.
+        accuracy: share of the test images that it tells rightly after the last epoch.
+        per_class: the same of each class; None where the test set has no image of it.
+        best_on_test, best_epoch: the greatest accuracy of the curve and when it was reached. It was chosen on the test
+            images, so it says too much and stands in no table.
+        curve: the epochs that were tested.
+        seconds: of training and testing.
+    """
+
+    set: int | None
+    seed: int
+    accuracy: float
+    per_class: tuple[float | None, ...]
+    best_on_test: float
+    best_epoch: int
+    curve: tuple[EpochRecord, ...]
+    seconds: float
+
+
+class Accuracy(Struct, frozen=True, forbid_unknown_fields=True):
+    """How the students of one network were trained: what a protocol is to other metrics.
+
+    Attributes:
+        net: their network, as in the metric ``accuracy/NET``.
+        recipe: name of the training recipe.
+        settings: every key of it, as asked for.
+        labels: where labels came from, in words.
+        digest: of all that decides an accuracy but the images and the seed; numbers compare only inside one.
+        test: what was tested on.
+        notes: what had to differ from the recipe.
+        runs: all students.
+    """
+
+    net: str
+    recipe: str
+    settings: dict[str, Any]
+    labels: str
+    digest: str
+    test: SetRecord
+    notes: tuple[str, ...]
+    runs: tuple[Run, ...]
+
+    @property
+    def own(self) -> tuple[Run, ...]:
+        """The runs on the synthetic sets, in the order of the score's values."""
+        return tuple(run for run in self.runs if run.set is not None)
+
+
 class Environment(Struct, frozen=True, forbid_unknown_fields=True):
     """Where and how a result was made; nothing here enters a comparison."""
 
@@ -109,19 +185,26 @@ class Environment(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Result(Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything measured about one entry: one or several synthetic sets (seeds) against one real set."""
+    """Everything measured about one entry: one or several synthetic sets (seeds).
+
+    Attributes:
+        protocol, protocol_digest, embedder, real: how and against what the sets were scored; None where they were not.
+        classes: of the real data, or of the test images.
+        accuracies: how students were trained, one for each network.
+    """
 
     schema: int
     name: str
-    protocol: Protocol
-    protocol_digest: str
-    embedder: str
+    protocol: Protocol | None
+    protocol_digest: str | None
+    embedder: str | None
     classes: tuple[str, ...]
-    real: SetRecord
+    real: SetRecord | None
     sets: tuple[SetRecord, ...]
     scores: tuple[Score, ...]
     cautions: tuple[Caution, ...]
     environment: Environment
+    accuracies: tuple[Accuracy, ...] = ()
 
     def score(self, metric: str, scope: Scope = "class") -> Score:
         """The score of ``metric`` at ``scope``; raises `ResultError` where the result does not hold it."""
@@ -130,6 +213,15 @@ class Result(Struct, frozen=True, forbid_unknown_fields=True):
                 return score
         held = ", ".join(f"{s.metric}/{s.scope}" for s in self.scores)
         raise ResultError(f"{self.name}: holds no {metric!r} at {scope} scope; it holds {held}")
+
+    def accuracy(self, net: str) -> Accuracy | None:
+        """How the students of ``net`` were trained; None where there are none."""
+        return next((one for one in self.accuracies if one.net == net), None)
+
+    @property
+    def level(self) -> float:
+        """Confidence level of the intervals."""
+        return 0.95 if self.protocol is None else self.protocol.level
 
     @property
     def ipc(self) -> tuple[int, int] | None:
@@ -188,7 +280,10 @@ def load_result(path: str | Path) -> Result:
         raise ResultError(
             f"{path}: is no divbench result ({error}); make one with 'divbench score ... -o FILE'"
         ) from error
-    expected = protocol_digest(result.protocol, result.embedder)
+    scored = (result.protocol, result.protocol_digest, result.embedder, result.real)
+    if any(part is None for part in scored) and any(part is not None for part in scored):
+        raise ResultError(f"{path}: has parts of a protocol only: the file was edited; score the sets again")
+    expected = None if result.protocol is None else protocol_digest(result.protocol, result.embedder or "")
     if result.protocol_digest != expected:
         raise ResultError(
             f"{path}: $.protocol_digest is {result.protocol_digest}, but its protocol and embedder have "
@@ -206,10 +301,17 @@ def _contradictions(result: Result) -> Iterator[str]:
         yield "$.scores holds a metric twice at one scope"
     for i, score in enumerate(result.scores):
         where = f"$.scores[{i}] ({score.metric}, {score.scope} scope)"
-        if len(score.values) != len(result.sets):
-            yield f"{where} has {len(score.values)} values for {len(result.sets)} sets"
-        if len(score.per_class) != (len(result.sets) if score.scope == "class" else 0):
-            yield f"{where} has {len(score.per_class)} per-class vectors for {len(result.sets)} sets"
+        net = score.metric.removeprefix(ACCURACY)
+        trained = result.accuracy(net) if net != score.metric else None
+        count, what = len(result.sets), "sets"
+        if trained is not None:
+            count, what = len(trained.own), "runs"
+            if score.scope == "dataset" and score.values != tuple(run.accuracy for run in trained.own):
+                yield f"{where} has other values than its runs"
+        if len(score.values) != count or (net != score.metric and trained is None):
+            yield f"{where} has {len(score.values)} values for {count if trained or net == score.metric else 0} {what}"
+        if len(score.per_class) != (count if score.scope == "class" else 0):
+            yield f"{where} has {len(score.per_class)} per-class vectors for {count} {what}"
         for value, vector in zip(score.values, score.per_class, strict=False):
             if len(vector) != len(result.classes):
                 yield f"{where} has {len(vector)} per-class values for {len(result.classes)} classes"

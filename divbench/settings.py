@@ -5,6 +5,11 @@ from typing import Any
 import msgspec
 
 
+def json_types(value: Any) -> Any:
+    """A record made of what JSON holds: tuples become lists, so that it is equal to what is read back."""
+    return msgspec.json.decode(msgspec.json.encode(value))
+
+
 def parse_value(text: str) -> Any:
     """A value in TOML; what is none is taken as a text."""
     try:

@@ -45,8 +45,8 @@ ALLOWED = {
         "divbench.__version__", "divbench.augment", "divbench.cache", "divbench.constants", "divbench.embedders",
         "divbench.errors", "divbench.files", "divbench.generate", "divbench.images", "divbench.labels",
         "divbench.networks", "divbench.parallel", "divbench.precision", "divbench.progress", "divbench.provenance",
-        "divbench.registry", "divbench.seeds", "divbench.settings", "divbench.storage", "divbench.teacher",
-        "divbench.train",
+        "divbench.registry", "divbench.results", "divbench.seeds", "divbench.settings", "divbench.storage",
+        "divbench.teacher", "divbench.train",
     },
     "train": {
         "divbench.augment", "divbench.constants", "divbench.embedders", "divbench.errors", "divbench.files",

@@ -8,13 +8,13 @@ from divbench.errors import OutputError
 from divbench.generate.recipe import change, load_recipe
 from divbench.images import read_images
 from divbench.results import load_result
-from divbench.train.recipe import change_squeeze, load_squeeze
+from divbench.train.recipe import change_training, load_training
 
 
 @pytest.fixture
 def hurried(monkeypatch):
-    training = change_squeeze(load_squeeze("digits"), epochs=1, warmup_epochs=0, batch=256)
-    monkeypatch.setattr("divbench.demo.load_squeeze", lambda name: training)
+    training = change_training(load_training("teachers", "digits"), epochs=1, warmup_epochs=0, batch=256)
+    monkeypatch.setattr("divbench.demo.load_training", lambda name: training)
     monkeypatch.setattr("divbench.generate.job._BETTER_THAN_CHANCE", -1.0)
     monkeypatch.setattr(
         "divbench.demo.load_recipe", lambda name, dataset: change(load_recipe(name, dataset), ("iterations=2",))

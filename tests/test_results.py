@@ -42,7 +42,7 @@ def edited(tmp_path, edit):
         (lambda d: d["scores"][0].pop("values"), r"missing required field `values` - at `\$\.scores\[0\]`"),
         (lambda d: d["scores"][0].update(scope="klass"), r"Invalid enum value 'klass' - at `\$\.scores\[0\]\.scope`"),
         (lambda d: d["scores"][0].update(values=["0.5"]), r"got `str` - at `\$\.scores\[0\]\.values\[0\]`"),
-        (lambda d: d.update(schema=99), "has schema 99, this divbench reads schema 1; score the sets again"),
+        (lambda d: d.update(schema=99), "has schema 99, this divbench reads schema 2; score the sets again"),
         (lambda d: d["protocol"]["metrics"]["coverage"].update(k=10), r"\$\.protocol_digest .* the file was edited"),
         (lambda d: d["protocol"].update(metrics={}), "at least one metric"),
         (
@@ -64,7 +64,7 @@ def test_edited_files_are_refused(tmp_path, edit, message):
 
 
 def test_bytes_that_are_no_text(tmp_path):
-    (tmp_path / "r.json").write_bytes(b'{"schema": 1, "name": "\xff"}')
+    (tmp_path / "r.json").write_bytes(b'{"schema": 2, "name": "\xff"}')
     with pytest.raises(ResultError, match="is no divbench result"):
         load_result(tmp_path / "r.json")
 

@@ -15,6 +15,7 @@ from divbench.cli.generate_command import generate
 from divbench.cli.list_command import list_
 from divbench.cli.score_command import score
 from divbench.cli.squeeze_command import squeeze
+from divbench.cli.train_command import train
 from divbench.errors import DivbenchError
 
 __all__ = ["FORMATS", "main"]
@@ -62,3 +63,4 @@ main.add_command(generate)
 main.add_command(list_)
 main.add_command(score)
 main.add_command(squeeze)
+main.add_command(train)

@@ -45,10 +45,10 @@ def squeeze(
     Interrupted, the same command goes on where it was. Several processes: torchrun -m divbench squeeze ...
     """
     from divbench import parallel
-    from divbench.train.recipe import change_squeeze, load_squeeze
+    from divbench.train.recipe import change_training, load_training
 
     values = _options.parse_changes(changes)
-    recipe = change_squeeze(load_squeeze(like or real), **{"net": net, "epochs": epochs, **values})
+    recipe = change_training(load_training("teachers", like or real), **{"net": net, "epochs": epochs, **values})
 
     from divbench.embedders import choose_device
     from divbench.generate.squeeze import squeeze as run

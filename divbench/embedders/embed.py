@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import PIL
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from divbench import parallel
 from divbench.cache import Cache
-from divbench.embedders._reading import PRINT_BYTES, image_print
+from divbench.embedders._reading import HASH_BYTES, PRINT_BYTES, image_print
 from divbench.embedders._record import PREPROCESSING, Embedder
 from divbench.embedders._registry import load_embedder
 from divbench.embedders._shard import Content, Settings, compute
@@ -134,6 +135,24 @@ def embed(
         recognised=images.recognised,
         notes=images.notes,
     )
+
+
+class SetContent(NamedTuple):
+    """What a set holds: the digest of its pixels and labels, as ``Embeddings.source``, and what the reader remarked."""
+
+    digest: str
+    remarks: dict[str, int]
+
+
+def content_of(images: ImageSet) -> SetContent:
+    """Read a set through; raises `BadImageError` for the first image that cannot be read."""
+    prints, remarks = bytearray(), Counter[str]()
+    for index in range(len(images)):
+        picture = images.read(index)
+        prints += image_print(picture.pixels)
+        remarks.update(picture.remarks)
+    hashes = torch.frombuffer(prints, dtype=torch.uint8).view(-1, PRINT_BYTES)[:, :HASH_BYTES]
+    return SetContent(_source(hashes, images.labels), dict(sorted(remarks.items())))
 
 
 def _known_content(images: ImageSet, fingerprint: str | None, skip_bad: bool, cache: Cache | None) -> Content | None:

@@ -3,10 +3,12 @@
 read the images -> look for an earlier run -> train epoch by epoch, keeping what is needed to go on -> write the teacher
 """
 
+import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import torch
@@ -21,12 +23,17 @@ from divbench.networks import build_classifier, last_layer
 from divbench.precision import deterministic, full_float32
 from divbench.progress import Progress, no_progress
 from divbench.provenance import code_version
+from divbench.results import EpochRecord
 from divbench.seeds import seed_of, seeded
 from divbench.teacher import save_teacher
-from divbench.train.feed import Feed, take_in
-from divbench.train.files import Before, EpochRecord, Facts, Files, Found, first_alone
+from divbench.train.feed import Feed
+from divbench.train.files import Facts, Unfinished, differences, first_alone, header_of
 from divbench.train.loop import Job, Training
-from divbench.train.recipe import COMPUTED, SqueezeRecipe, what_counts
+from divbench.train.objective import Objective
+from divbench.train.recipe import COMPUTED, TrainRecipe, what_counts
+from divbench.train.stock import take_in
+
+Before = Literal["nothing", "unfinished", "finished"]
 
 THREADS = 2
 """CPU threads of the network, whatever the machine has: sums in another order would give another teacher."""
@@ -55,7 +62,7 @@ class Squeezed:
 
 def squeeze(
     real: ImageSet,
-    recipe: SqueezeRecipe,
+    recipe: TrainRecipe,
     path: Path,
     *,
     test: ImageSet | None = None,
@@ -78,7 +85,7 @@ def squeeze(
 
     Args:
         real: the training images, labelled.
-        recipe: see `load_squeeze` and `change_squeeze`.
+        recipe: see `load_training` and `change_training`.
         path: file to write, ending in .safetensors; must not exist, unless it is this very teacher.
         test: images of the same classes to test on; None: the recipe's share of each class of ``real`` is held out.
         seed: of weights, order and augmentation. What is held out does not depend on it; see `hold_out`.
@@ -103,15 +110,17 @@ def squeeze(
         settings.enter_context(full_float32(device))
         settings.enter_context(deterministic())
         settings.enter_context(torch.random.fork_rng([device] if device.type == "cuda" else []))
-        job = _prepare(real, recipe, test, seed, device, threads, progress)
-        files = Files(path, path.with_name(f"{path.name}.unfinished"))
-        found = files.look(job.identity)
-        if found.kind == "finished":
-            return _squeezed(job, path, found, "finished")
-        training = Training(job, files, found)
-        training.run(progress, report)
-        done = msgspec.convert(first_alone(lambda: _write(job, files, training)), Found)
-        return _squeezed(job, path, done, found.kind)
+        job, tested_on = _prepare(real, recipe, test, seed, device, threads, progress)
+        if finished := _finished(path, job.identity):
+            return _squeezed(path, finished, tested_on, "finished")
+        unfinished = Unfinished(path.with_name(f"{path.name}.unfinished"))
+        found = unfinished.look(job.identity)
+        training = Training(job, unfinished, found)
+        with progress(f"squeeze {recipe.dataset}", training.total) as advance:
+            training.run(advance, report)
+        written = first_alone(lambda: _write(job, tested_on, path, training))
+        unfinished.forget()
+        return _squeezed(path, msgspec.convert(written, _Written), tested_on, "unfinished" if found else "nothing")
 
 
 def hold_out(real: ImageSet, share: float) -> tuple[ImageSet, ImageSet]:
@@ -136,9 +145,10 @@ def hold_out(real: ImageSet, share: float) -> tuple[ImageSet, ImageSet]:
 
 
 def _prepare(
-    real: ImageSet, recipe: SqueezeRecipe, test: ImageSet | None, seed: int, device: torch.device, threads: int,
+    real: ImageSet, recipe: TrainRecipe, test: ImageSet | None, seed: int, device: torch.device, threads: int,
     progress: Progress,
-) -> Job:  # fmt: skip
+) -> tuple[Job, str]:  # fmt: skip
+    """The run, and in words what is tested on."""
     _check_classes(real)
     train, test, tested_on = _parts(real, test, recipe.holdout)
     world = parallel.world()
@@ -153,7 +163,7 @@ def _prepare(
     if tests is not None and tests.side != stock.side:
         raise InputError(f"test images have {tests.side} pixels and not {stock.side}; give a size in the recipe")
     identity = {
-        "recipe": what_counts(msgspec.to_builtins(recipe)),
+        "recipe": what_counts(recipe),
         "seed": seed,
         "classes": list(real.classes),
         "data": stock.digest(),
@@ -162,18 +172,18 @@ def _prepare(
         "threads": threads if device.type == "cpu" else None,
         "device": device.type,
     }
-    return Job(
+    job = Job(
         recipe=recipe,
         seed=seed,
         device=device,
-        classes=real.classes,
         network=_build(recipe, len(real.classes), stock.side, seed),
-        feed=Feed(stock, recipe.augment, recipe.batch, seed, parallel.rank(), world),
+        batches=Feed(stock, recipe.augment, recipe.batch, seed, parallel.rank(), world),
+        objective=Objective(recipe),
         test=tests,
-        tested_on=tested_on,
         mean_std=stock.mean_std() if recipe.mean_std == COMPUTED else parse_mean_std(recipe.mean_std),
         identity=identity,
     )
+    return job, tested_on
 
 
 def _check_classes(real: ImageSet) -> None:
@@ -197,7 +207,7 @@ def _parts(real: ImageSet, test: ImageSet | None, share: float) -> tuple[ImageSe
     return train, held, f"{len(held)} images of {real.name} that were held out ({share:.0%} of each class)"
 
 
-def _build(recipe: SqueezeRecipe, classes: int, side: int, seed: int) -> nn.Module:
+def _build(recipe: TrainRecipe, classes: int, side: int, seed: int) -> nn.Module:
     torch.default_generator.manual_seed(seed_of(seed, "weights"))
     network = build_classifier(recipe.net, classes, side)
     last = network.get_submodule(last_layer(network, side))
@@ -208,7 +218,7 @@ def _build(recipe: SqueezeRecipe, classes: int, side: int, seed: int) -> nn.Modu
     return network
 
 
-def _facts(job: Job, curve: list[EpochRecord]) -> Facts:
+def _facts(job: Job, tested_on: str, curve: list[EpochRecord]) -> Facts:
     """The header of a teacher; nothing in it differs between two equal runs on one machine and one version."""
     commit, dirty = code_version()
     on_gpu = {"gpu": torch.cuda.get_device_name(job.device)} if job.device.type == "cuda" else {}
@@ -217,9 +227,9 @@ def _facts(job: Job, curve: list[EpochRecord]) -> Facts:
         "net": job.recipe.net,
         "mean": job.mean_std[0],
         "std": job.mean_std[1],
-        "input_size": job.feed.stock.side,
+        "input_size": job.batches.stock.side,
         **accuracy,
-        "tested_on": job.tested_on,
+        "tested_on": tested_on,
         "curve": [msgspec.structs.replace(record, seconds=None) for record in curve],
         **job.identity,
         "recipe": job.recipe,
@@ -233,15 +243,36 @@ def _facts(job: Job, curve: list[EpochRecord]) -> Facts:
     }
 
 
-def _write(job: Job, files: Files, training: Training) -> Facts:
-    digest = save_teacher(training.network, files.teacher, _facts(job, training.curve))
-    files.forget()
-    done: Facts = msgspec.to_builtins(Found("finished", curve=tuple(training.curve), sha256=digest))
-    return done
+class _Written(msgspec.Struct, frozen=True):
+    """What there is to say of a teacher's file."""
+
+    sha256: str
+    curve: tuple[EpochRecord, ...]
 
 
-def _squeezed(job: Job, path: Path, done: Found, before: Before) -> Squeezed:
-    return Squeezed(path, done.sha256, done.curve, done.curve[-1].test_accuracy, job.tested_on, before)
+def _finished(path: Path, identity: Facts) -> _Written | None:
+    """The teacher that an earlier run of this kind has written; raises `OutputError` where ``path`` is another file."""
+
+    def look() -> Facts | None:
+        if not path.exists():
+            return None
+        said = header_of(path)
+        if differing := differences(identity, said):
+            raise OutputError(f"{path}: exists and was made otherwise ({differing}); give another -o")
+        return {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "curve": said["curve"]}
+
+    return msgspec.convert(first_alone(look), _Written | None)
+
+
+def _write(job: Job, tested_on: str, path: Path, training: Training) -> Facts:
+    digest = save_teacher(training.network, path, _facts(job, tested_on, training.curve))
+    written: Facts = msgspec.to_builtins(_Written(digest, tuple(training.curve)))
+    return written
+
+
+def _squeezed(path: Path, written: _Written, tested_on: str, before: Before) -> Squeezed:
+    curve = written.curve
+    return Squeezed(path, written.sha256, curve, curve[-1].test_accuracy, tested_on, before)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Map the classes of a synthetic set onto the real set's, by name, index or WordNet id, and never in silence."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -76,6 +76,22 @@ def match_classes(
     else:
         mapping = _MAPPINGS[how](fake, used, real_classes)
     return _matched(fake, used, real_classes, mapping, how or "name", common)
+
+
+def match_sets(
+    sets: Sequence[ImageSet], real: ImageSet, how: str | None = None, common: bool = False
+) -> tuple[list[ImageSet], ImageSet]:
+    """The sets with labels over the classes of the real set, which is restricted to them where only some are common."""
+    if not all(fake.labelled for fake in sets):
+        return list(sets), real
+    matches = [match_classes(fake, real.classes, how=how, common=common) for fake in sets]
+    for match in matches[1:]:
+        if match.classes != matches[0].classes:
+            raise InputError(
+                f"{match.fake.name} and {matches[0].fake.name} have different classes in common with {real.name}; "
+                "score them separately"
+            )
+    return [replace(m.fake, notes=(*m.fake.notes, m.note)) for m in matches], matches[0].restrict(real)
 
 
 def take_per_class(images: ImageSet, n: int) -> ImageSet:

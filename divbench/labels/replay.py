@@ -1,9 +1,11 @@
 """Show a student what the teacher saw when it labelled an image."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from divbench.labels.store import SoftLabels
+from divbench.labels.store import Mix, SoftLabels
 
 
 def cutmix_boxes(share: Tensor, size: int, generator: torch.Generator) -> Tensor:
@@ -66,13 +68,27 @@ def _between(images: Tensor, places: Tensor, dim: int) -> Tensor:
 
 
 def _mixed(images: Tensor, labels: SoftLabels) -> Tensor:
-    """Images [B, 3, H, W] float32 with their partners mixed in; they are written over."""
-    if labels.mix == "none":
-        return images
+    """Images [B, 3, H, W] float32 with their partners mixed in."""
     partner = (labels.partners[:, None] == labels.ids).int().argmax(1)
-    if labels.mix == "mixup":
-        share = float(labels.share)
-        return share * images + (1 - share) * images[partner]
-    x1, y1, x2, y2 = labels.boxes[0].tolist()
-    images[:, :, x1:x2, y1:y2] = images[partner, :, x1:x2, y1:y2]
-    return images
+    share = float(labels.share) if labels.mix == "mixup" else 1.0
+    return mix_in(images, images[partner], labels.mix, share, labels.boxes[0].tolist())
+
+
+def mix_in(images: Tensor, others: Tensor, mix: Mix, share: float, box: Sequence[int]) -> Tensor:
+    """Images [B, 3, H, W] float32 with ``others`` mixed in.
+
+    Args:
+        images: left as they are.
+        others: of the same shape.
+        mix: how.
+        share: of the images themselves in ``mixup``.
+        box: (x1, y1, x2, y2): in ``cutmix`` ``images[:, :, x1:x2, y1:y2]`` are the others'.
+    """
+    if mix == "none":
+        return images
+    if mix == "mixup":
+        return share * images + (1 - share) * others
+    x1, y1, x2, y2 = box
+    mixed = images.clone()
+    mixed[:, :, x1:x2, y1:y2] = others[:, :, x1:x2, y1:y2]
+    return mixed

@@ -73,17 +73,20 @@ class SoftLabels:
 
     def part(self, number: int) -> "SoftLabels":
         """The labels of batch ``number`` alone."""
-        rows, one = slice(number * self.batch, (number + 1) * self.batch), slice(number, number + 1)
+        one = slice(number, number + 1)
+        rows = slice(number * self.batch, (number + 1) * self.batch)
+        return replace(self.rows(rows), share=self.share[one], boxes=self.boxes[one])
+
+    def rows(self, wanted: Tensor | slice) -> "SoftLabels":
+        """Some rows; what there is per batch stays as it is."""
         return replace(
             self,
-            ids=self.ids[rows],
-            crops=self.crops[rows],
-            flips=self.flips[rows],
-            partners=self.partners[rows],
-            share=self.share[one],
-            boxes=self.boxes[one],
-            logits=self.logits[rows],
-            weights=None if self.weights is None else self.weights[rows],
+            ids=self.ids[wanted],
+            crops=self.crops[wanted],
+            flips=self.flips[wanted],
+            partners=self.partners[wanted],
+            logits=self.logits[wanted],
+            weights=None if self.weights is None else self.weights[wanted],
         )
 
     def to(self, device: torch.device) -> "SoftLabels":

@@ -55,7 +55,7 @@ def render(table: Table, format: str = "table") -> str:
         return out.getvalue()
     body = tabulate(
         [[_text(cell) for cell in row] for row in table.rows],
-        headers=[c.replace("_", "\n") for c in table.columns] if format == "table" else table.columns,
+        headers=[_broken(column) for column in table.columns] if format == "table" else table.columns,
         tablefmt=_TABULATE[format],
         disable_numparse=True,
         colalign=["left" if _is_text(table, i) else "right" for i in range(len(table.columns))] if table.rows else None,
@@ -68,6 +68,11 @@ def render(table: Table, format: str = "table") -> str:
         notes = "".join(f"<li>{html.escape(note)}</li>\n" for note in table.notes)
         return f"<p>{html.escape(table.title)}</p>\n{body}\n<ul>\n{notes}</ul>\n"
     return "\n".join([table.title, "", body, "", *(f"- {note}" for note in table.notes)]).rstrip() + "\n"
+
+
+def _broken(column: str) -> str:
+    """A column's name on several lines, where that makes it narrower."""
+    return column.replace("_", "\n").replace("accuracy/", "accuracy\n")
 
 
 def _text(cell: Cell) -> str:

@@ -1,21 +1,27 @@
 """Tables of results: one entry, several entries, differences between them. No torch in here."""
 
 from collections.abc import Sequence
+from statistics import fmean, stdev
 
 from divbench.errors import ResultError, shorten
 from divbench.protocol import Scope
 from divbench.report.render import Cell, Measured, Table
-from divbench.results import Result, Score, mean
+from divbench.results import ACCURACY, Accuracy, Result, Score, mean
 from divbench.statistics import holm, paired_over_classes
 
 _ARROWS = {True: " ↑", False: " ↓", None: ""}
-_CONTROLS = {"random": "random real", "kmeans": "k-means centroids", "collapse": "collapse to mean"}
+_CONTROLS = {
+    "random": "random real",
+    "kmeans": "k-means centroids",
+    "collapse": "collapse to mean",
+    "teacher": "teacher",
+}
 
 
 def score_table(result: Result) -> Table:
     """All scores of one result beside their yardstick and controls."""
     known = [key for key in ("iid", *_CONTROLS) if any(key in s.reference for s in result.scores)]
-    titles = {"iid": "i.i.d.", "random": "random", "kmeans": "k-means", "collapse": "collapse"}
+    titles = {"iid": "i.i.d.", "random": "random", "kmeans": "k-means", "collapse": "collapse", "teacher": "teacher"}
     columns = ["metric", "scope", "value", *(["/ i.i.d."] if "iid" in known else []), *(titles[key] for key in known)]
     rows = []
     for score in result.scores:
@@ -50,7 +56,37 @@ def compare_table(results: Sequence[Result], scope: Scope = "class", mixed: bool
         notes.insert(
             0, "the entries have unequal images per class: coverage and Vendi grow with them (score with --ipc)"
         )
-    return Table(f"{scope} scope, against {kept[0].real.name}" if not mixed else f"{scope} scope", columns, rows, notes)
+    real = next((r.real.name for r in kept if r.real is not None), None)
+    title = f"{scope} scope" if mixed or real is None else f"{scope} scope, against {real}"
+    return Table(title, columns, rows, notes)
+
+
+def accuracy_table(result: Result) -> Table:
+    """The students of one result in percent: mean and standard deviation over runs, each run, and yardsticks."""
+    known = [key for key in ("random", "teacher") if any(key in s.reference for s in result.scores if _is_accuracy(s))]
+    columns = [
+        "network",
+        "runs",
+        "accuracy % ↑",
+        "std over runs",
+        "each run",
+        *(f"{_CONTROLS[key]} %" for key in known),
+    ]
+    rows: list[list[Cell]] = []
+    for one in result.accuracies:
+        score = result.score(ACCURACY + one.net, "dataset")
+        values = [100 * run.accuracy for run in one.own]
+        spread = stdev(values) if len(values) > 1 else None
+        row: list[Cell] = [one.net, len(values), fmean(values), spread, " ".join(f"{value:.2f}" for value in values)]
+        for key in known:
+            found = score.reference_value(key)
+            row.append(None if found is None else 100 * found)
+        rows.append(row)
+    return Table(_headline(result), columns, rows, _training_notes([result]))
+
+
+def _is_accuracy(score: Score) -> bool:
+    return score.metric.startswith(ACCURACY)
 
 
 def differences_table(results: Sequence[Result], scope: Scope = "class") -> Table:
@@ -71,47 +107,66 @@ def differences_table(results: Sequence[Result], scope: Scope = "class") -> Tabl
     if any(not _class_scores(r) for r in results) or len(results[0].classes) < 2:
         raise ResultError("differences are paired over classes: every result needs scores of two or more classes")
     first, rows = results[0], []
-    metrics = [s.metric for s in first.scores if s.scope == "class"]
+    held = [{s.metric for s in _class_scores(r)} for r in results]
+    metrics = [s.metric for s in _class_scores(first) if all(s.metric in some for some in held)]
+    if not metrics:
+        raise ResultError("the results have no metric in common; score all of them, or train students on all")
     for other in results[1:]:
         pairs = {key: (_class_means(first.score(key)), _class_means(other.score(key))) for key in metrics}
-        tests = {
-            key: paired_over_classes(a, b, first.protocol.level)
-            for key, (a, b) in pairs.items()
-            if a and b and len(a) > 1
-        }
+        tests = {key: paired_over_classes(a, b, first.level) for key, (a, b) in pairs.items() if a and b and len(a) > 1}
         adjusted = dict(zip(tests, holm([t.p for t in tests.values()]), strict=True))
         row: list[Cell] = [other.name]
         row += [Measured(t.effect, t.low, t.high, adjusted[key]) if (t := tests.get(key)) else None for key in metrics]
         rows.append(row)
-    columns = ["minus " + first.name, *("Δ " + s.metric + _ARROWS[s.higher_is_better] for s in _class_scores(first))]
+    arrows = {s.metric: _ARROWS[s.higher_is_better] for s in first.scores}
+    columns = ["minus " + first.name, *("Δ " + key + arrows[key] for key in metrics)]
     single = all(len(r.sets) == 1 for r in results)
     about = (
         "one set each: this speaks about these sets, not about the methods" if single else "per-class means over sets"
     )
-    note = (
-        f"± {first.protocol.level:.0%} t interval over {len(first.classes)} classes; p: sign-flip test, Holm; {about}"
-    )
+    note = f"± {first.level:.0%} t interval over {len(first.classes)} classes; p: sign-flip test, Holm; {about}"
     return Table(f"differences to {first.name}", columns, rows, [note])
 
 
 def check_comparable(results: Sequence[Result]) -> None:
-    """Raise `ResultError` where two results may not stand in one table."""
-    first = results[0]
-    for other in results[1:]:
-        for what, same, a, b in (
-            ("protocols", first.protocol_digest == other.protocol_digest, _protocol(first), _protocol(other)),
-            ("real sets", first.real.digest == other.real.digest, first.real.name, other.real.name),
-            ("classes", first.classes == other.classes, shorten(first.classes), shorten(other.classes)),
-        ):
-            if not same:
-                raise ResultError(
-                    f"{first.name} and {other.name} have different {what} ({a}; {b}) and cannot be compared; "
-                    "score both alike, or say --mixed to see them side by side"
-                )
+    """Raise `ResultError` where two results may not stand in one table.
+
+    Scores compare inside one protocol and real set, accuracies of a network inside one recipe, kind of labels and test
+    set. A result that lacks one or the other compares by what it has.
+    """
+    for i, other in enumerate(results):
+        for first in results[:i]:
+            _check_pair(first, other)
+
+
+def _check_pair(first: Result, other: Result) -> None:
+    pairs: list[tuple[str, object, object, str, str]] = [
+        ("classes", first.classes, other.classes, shorten(first.classes), shorten(other.classes))
+    ]
+    if first.real is not None and other.real is not None:
+        pairs = [
+            ("protocols", first.protocol_digest, other.protocol_digest, _protocol(first), _protocol(other)),
+            ("real sets", first.real.digest, other.real.digest, first.real.name, other.real.name),
+            *pairs,
+        ]
+    for one in first.accuracies:
+        if (their := other.accuracy(one.net)) is not None:
+            what = f"recipes, labels or test sets of {one.net}"
+            pairs.append((what, one.digest, their.digest, _training(one), _training(their)))
+    for what, a, b, mine, theirs in pairs:
+        if a != b:
+            raise ResultError(
+                f"{first.name} and {other.name} have different {what} ({mine}; {theirs}) and cannot be compared; "
+                "treat both alike, or say --mixed to see them side by side"
+            )
 
 
 def _protocol(result: Result) -> str:
-    return f"{result.protocol.name} {result.protocol_digest[:6]}"
+    return "–" if result.protocol is None else f"{result.protocol.name} {result.protocol_digest:.6}"
+
+
+def _training(one: Accuracy) -> str:
+    return f"{one.recipe} {one.digest:.6}, {one.labels}, tested on {one.test.name}"
 
 
 def _headline(result: Result) -> str:
@@ -119,14 +174,18 @@ def _headline(result: Result) -> str:
     images = result.sets[0].count
     ipc = "" if result.ipc is None else f", {len(result.classes)} classes x {_span(result.ipc)}"
     sets = f"{count} sets of {images}" if count > 1 else str(images)
-    return f"{result.name}: {sets} images{ipc}, against {result.real.count} of {result.real.name}"
+    real = "" if result.real is None else f", against {result.real.count} of {result.real.name}"
+    return f"{result.name}: {sets} images{ipc}{real}"
 
 
 def _notes(results: Sequence[Result]) -> list[str]:
     """How to read the numbers, once; then what to beware of, entry by entry."""
-    notes = []
-    for text in dict.fromkeys(f"protocol {r.protocol.name} {r.protocol_digest}: {r.embedder}" for r in results):
-        notes.append(text)
+    notes = list(
+        dict.fromkeys(
+            f"protocol {r.protocol.name} {r.protocol_digest}: {r.embedder}" for r in results if r.protocol is not None
+        )
+    )
+    notes += _training_notes(results)
     about = dict.fromkeys(
         f"± {s.interval.level:.0%}, {s.interval.procedure}: about {s.interval.about}"
         for r in results
@@ -138,6 +197,18 @@ def _notes(results: Sequence[Result]) -> list[str]:
         prefix = f"{r.name}: " if len(results) > 1 else ""
         notes += [f"{prefix}caution [{c.code}] {c.text}" for c in r.cautions]
     return notes
+
+
+def _training_notes(results: Sequence[Result]) -> list[str]:
+    """How students were trained, once for each recipe, and where they had one run alone."""
+    nets: dict[str, list[str]] = {}
+    for one in (one for r in results for one in r.accuracies):
+        changes = f"; {', '.join(one.notes)}" if one.notes else ""
+        said = f"recipe {one.recipe}, labels {one.labels}{changes}; tested on {one.test.count} of {one.test.name}"
+        nets.setdefault(said, []).append(f"{one.net} {one.digest}")
+    notes = [f"students {', '.join(dict.fromkeys(held))}: {said}, after the last epoch" for said, held in nets.items()]
+    single = [f"{r.name} {one.net}" for r in results for one in r.accuracies if len(one.own) == 1]
+    return notes + ([f"one run (n = 1) and so no interval: {shorten(single)}"] if single else [])
 
 
 def _entry_row(result: Result, metrics: list[str], scope: Scope, mixed: bool) -> list[Cell]:
@@ -153,23 +224,28 @@ def _entry_row(result: Result, metrics: list[str], scope: Scope, mixed: bool) ->
 
 
 def _reference_rows(results: Sequence[Result], metrics: list[str], scope: Scope, mixed: bool) -> list[list[Cell]]:
-    """One row for each yardstick and control, protocol and number of images per class."""
+    """One row for each yardstick and control and number of images per class; where protocols are mixed, for each."""
+    groups: dict[object, list[Result]] = {}
+    for result in results:
+        real = None if result.real is None else result.real.digest
+        rules = (result.protocol_digest, real, *(one.digest for one in result.accuracies)) if mixed else ()
+        groups.setdefault((rules, result.ipc), []).append(result)
     rows: list[list[Cell]] = []
-    groups = {(r.protocol_digest, r.real.digest, r.ipc): r for r in reversed(results)}
-    for result in reversed(groups.values()):
-        held = {s.metric: s for s in result.scores if s.scope == scope}
+    for group in groups.values():
         for key, title in {"iid": "i.i.d. yardstick", **_CONTROLS}.items():
-            values = {m: s.reference_value(key) for m, s in held.items() if key in s.reference}
-            if not values:
+            held: dict[str, Score] = {}
+            for score in (s for r in group for s in r.scores if s.scope == scope and key in s.reference):
+                held.setdefault(score.metric, score)
+            if not held:
                 continue
-            seeds = max(len(s.reference[key]) for s in held.values() if key in s.reference)
-            row: list[Cell] = [f"({title})", _span(result.ipc), seeds if key != "iid" else None]
-            row += [_protocol(result)] if mixed else []
+            seeds = max(len(s.reference[key]) for s in held.values())
+            row: list[Cell] = [f"({title})", _span(group[0].ipc), seeds if key not in ("iid", "teacher") else None]
+            row += [_protocol(group[0])] if mixed else []
             for m in metrics:
-                row.append(values.get(m))
+                value = held[m].reference_value(key) if m in held else None
+                row.append(value)
                 if m == "coverage":
                     iid = held[m].reference_value("iid") if m in held else None
-                    value = values.get(m)
                     row.append(value / iid if value is not None and iid else None)
             rows.append(row)
     return rows

@@ -1,218 +1,100 @@
-"""Real images on their way into a network that is trained: in memory where they fit, else read ahead by threads.
+"""The batches of a training run: drawn, augmented and mixed on the device, or replayed as a teacher labelled them.
 
 What a batch looks like is decided by the seed, the epoch and the number of the batch alone, so that training can go on
 anywhere, and that several processes can take a slice each of the batches that one process would see.
 """
 
-import hashlib
-import math
-import os
-from collections import deque
-from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from itertools import tee
+from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from divbench.augment.geometry import LOG_RATIO, TRIES, crop_boxes, resample, source_pixels
-from divbench.constants import MeanStd
-from divbench.embedders import Geometry
+from divbench.augment.geometry import TRIES, crop_boxes, resample, source_pixels
+from divbench.augment.randaugment import rand_augment
 from divbench.errors import InputError
-from divbench.images import ImageSet
-from divbench.progress import Progress
-from divbench.seeds import seeded
+from divbench.labels.replay import augment, cutmix_boxes, mix_in
+from divbench.labels.store import SoftLabels
+from divbench.seeds import seed_of, seeded
 from divbench.train.recipe import Augmentation
-
-MEMORY = 4 * 2**30
-"""Bytes of pixels up to which a set is held in memory; on a GPU, also at most half of what is free there."""
-_AHEAD = 3  # batches that are ready or being read
-_SAMPLE = 2000  # images of a set that is not held in memory whose mean and deviation stand for all
+from divbench.train.stock import Stock
 
 
 @dataclass(frozen=True, eq=False)
-class Stock:
-    """A set at the size that a network takes in; made by `take_in`.
+class Shown:
+    """A process's slice of a batch, as the network sees it; all on the device.
 
     Attributes:
-        images: the set.
-        side: of the images in pixels.
-        geometry: what brings an image to that side.
-        device: where batches are wanted.
-        crop: least share of the area of the random resized crops that images are wanted in; 1: none.
-        pixels: [N, 3, side, side] uint8, on the device where there is room; None: read when asked for.
+        images: [b, 3, S, S] float32 in [0, 255].
+        rows: [b] int64, which images of the set.
+        labels: [b] int64, their classes.
+        partners: [b] int64, which images of the set are mixed in.
+        partner_labels: [b] int64, their classes.
+        share: part of the image itself, in [0, 1]; 1: nothing is mixed in.
+        size: number of images in the whole batch, of all processes.
+        mine: [b] int64 on the CPU, the places of this slice in the batch.
+        logits: [b, C] stored soft labels; None: there are none.
+        weights: [b] how much each image counts, where stored labels say so.
     """
 
-    images: ImageSet
-    side: int
-    geometry: Geometry
-    device: torch.device
-    crop: float
-    pixels: Tensor | None
+    images: Tensor
+    rows: Tensor
+    labels: Tensor
+    partners: Tensor
+    partner_labels: Tensor
+    share: float
+    size: int
+    mine: Tensor
+    logits: Tensor | None = None
+    weights: Tensor | None = None
+
+
+class Batches(Protocol):
+    """What a training run goes through."""
 
     @property
-    def crops(self) -> bool:
-        """Images are cropped when they are read, from the originals."""
-        return self.pixels is None and self.crop < 1
+    def stock(self) -> Stock:
+        """The images."""
+        ...
 
-    def batches(self, wanted: Iterable[tuple[Tensor, Tensor | None]]) -> Iterator[Tensor]:
-        """Pixels [b, 3, side, side] uint8 on the device, batch after batch.
+    @property
+    def steps(self) -> int:
+        """Batches in an epoch."""
+        ...
 
-        Args:
-            wanted: of each batch the rows [b] int64 and, where the stock `crops`, the [b, 22] numbers in [0, 1) that
-                decide on the crops; None: the middle of the image.
-        """
-        if self.pixels is not None:
-            for rows, _ in wanted:
-                yield self.pixels[rows.to(self.pixels.device)].to(self.device, non_blocking=True)
-            return
-        pool = ThreadPoolExecutor(_workers(), thread_name_prefix="divbench-reader")
-        waiting: deque[list[Future[Tensor]]] = deque()
-        try:
-            for rows, draws in wanted:
-                crops = [None] * len(rows) if draws is None else draws.tolist()
-                waiting.append([pool.submit(self._read, *task) for task in zip(rows.tolist(), crops, strict=True)])
-                if len(waiting) == _AHEAD:
-                    yield self._stack(waiting.popleft())
-            while waiting:
-                yield self._stack(waiting.popleft())
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-    def in_order(self, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """All images and their labels [b], both on the device."""
-        parts = torch.arange(len(self.images)).split(batch)
-        for rows, pixels in zip(parts, self.batches((part, None) for part in parts), strict=True):
-            yield pixels, self.images.labels[rows].to(self.device)
-
-    def mean_std(self) -> MeanStd:
-        """Mean and deviation per channel of the pixels in [0, 1], to six digits; of a sample where they are not held.
-
-        Raises:
-            InputError: all pixels are the same.
-        """
-        step = 1 if self.pixels is not None else math.ceil(len(self.images) / _SAMPLE)
-        parts = torch.arange(0, len(self.images), step).split(256)
-        counts = torch.zeros(3, 256, dtype=torch.int64)
-        for pixels in self.batches((part, None) for part in parts):
-            counts += torch.stack([channel.flatten().bincount(minlength=256).cpu() for channel in pixels.unbind(1)])
-        shares, values = counts / counts.sum(1, keepdim=True, dtype=torch.float64), torch.arange(256) / 255
-        means = (shares * values).sum(1)
-        deviations = (shares * (values - means[:, None]).square()).sum(1).sqrt()
-        if not bool((deviations > 0).all()):
-            raise InputError(f"{self.images.name}: a channel has the same value everywhere; there is nothing to learn")
-        return tuple(round(x, 6) for x in means.tolist()), tuple(round(x, 6) for x in deviations.tolist())
-
-    def digest(self) -> str:
-        """SHA-256 of pixels, labels and classes where the pixels are held, else of labels and the files' state."""
-        found = hashlib.sha256(repr((self.images.classes, self.side)).encode())
-        found.update(self.images.labels.numpy())
-        if self.pixels is None:
-            state = None if isinstance(self.images.images, Tensor) else self.images.images.fingerprint()
-            found.update(str(state).encode())
-            return f"files:{found.hexdigest()}"
-        for part in self.pixels.split(4096):
-            found.update(part.cpu().contiguous().numpy())
-        return f"sha256:{found.hexdigest()}"
-
-    def _read(self, row: int, draws: list[float] | None) -> Tensor:
-        pixels = self.images.read(row).pixels
-        if draws is not None:
-            top, left, height, width = _box(pixels.shape[1], pixels.shape[2], self.crop, draws)
-            part = pixels[:, top : top + height, left : left + width]
-            return Geometry(self.side, self.side, squash=True).apply(part)
-        return _sized(self.images, self.geometry, pixels, self.side)
-
-    def _stack(self, reading: list[Future[Tensor]]) -> Tensor:
-        pixels = torch.stack([future.result() for future in reading])
-        if self.device.type == "cuda":
-            pixels = pixels.pin_memory()
-        return pixels.to(self.device, non_blocking=True)
+    def epoch(self, epoch: int, start: int = 0) -> Generator[Shown, None, None]:
+        """This process's slices of the batches from ``start`` on."""
+        ...
 
 
-def take_in(
-    images: ImageSet, size: int, resize: int, device: torch.device, progress: Progress, *, crop: float = 1
-) -> Stock:
-    """A set at one size: held in memory where it fits and every crop can be made of what is held.
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """What is drawn for a batch. ``needed`` are the places in it that this process has to make: its own and theirs."""
 
-    Args:
-        images: the set.
-        size: side in pixels; 0: that of the images, which must be alike and square.
-        resize: pixels that the shorter edge gets before the middle is cut out.
-        device: where batches are wanted.
-        progress: shows the reading.
-        crop: least share of the area of the random resized crops that images are wanted in; 1: none. Crops are of
-            originals, so with them a set is held only where all its images have that size already.
-
-    Raises:
-        InputError: an image cannot be read, or the images have several sizes and none was given.
-    """
-    geometry = Geometry(size, resize) if size else Geometry()
-    side = size or _side(images)
-    pixels = images.images if isinstance(images.images, Tensor) else None
-    if pixels is None or tuple(pixels.shape[2:]) != (side, side):
-        fits = len(images) * 3 * side**2 <= MEMORY
-        pixels = _read_all(images, geometry, side, progress, as_stored=crop < 1) if fits else None
-    if pixels is not None and device.type == "cuda" and pixels.nbytes <= torch.cuda.mem_get_info(device)[0] // 2:
-        pixels = pixels.to(device)
-    return Stock(images, side, geometry, device, crop, pixels)
-
-
-def _side(images: ImageSet) -> int:
-    height, width = images.read(0).pixels.shape[1:]
-    if height != width:
-        raise InputError(f"{images.name}: images are {width}x{height}, not square; give a size in the recipe")
-    return int(height)
-
-
-def _sized(images: ImageSet, geometry: Geometry, pixels: Tensor, side: int) -> Tensor:
-    ready = geometry.apply(pixels)
-    if tuple(ready.shape[1:]) != (side, side):
-        height, width = ready.shape[1:]
-        raise InputError(
-            f"{images.name}: images have several sizes, such as {side}x{side} and {width}x{height}; give a size in the "
-            "recipe, to which they are resized"
-        )
-    return ready
-
-
-def _read_all(images: ImageSet, geometry: Geometry, side: int, progress: Progress, *, as_stored: bool) -> Tensor | None:
-    """[N, 3, side, side] uint8, or None where that is not the size of all images and it has to be."""
-    held = torch.empty(len(images), 3, side, side, dtype=torch.uint8)
-
-    def read(row: int) -> bool:
-        pixels = images.read(row).pixels
-        if as_stored and tuple(pixels.shape[1:]) != (side, side):
-            return False
-        held[row] = _sized(images, geometry, pixels, side)
-        return True
-
-    pool = ThreadPoolExecutor(_workers(), thread_name_prefix="divbench-reader")
-    try:
-        with progress(f"read {images.name}", len(images)) as advance:
-            for fine in pool.map(read, range(len(images))):
-                if not fine:
-                    return None
-                advance(1)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-    return held
-
-
-def _workers() -> int:
-    return min(16, os.cpu_count() or 1)
+    step: int
+    rows: Tensor
+    needed: Tensor
+    mine: Tensor
+    partners: Tensor
+    share: float
+    box: Tensor
+    crops: Tensor | None
 
 
 @dataclass(frozen=True, eq=False)
 class Feed:
-    """The batches of training images of one process.
+    """Batches in random order, each image augmented on its own.
 
     Attributes:
         stock: the images.
         augment: what happens to them.
         batch: images in a batch, of all processes together.
-        seed: of order and augmentation.
+        seed: of order, augmentation and mixing.
         rank, world: this process, and how many there are: each takes a slice of every batch.
+        leftover: whether what is left over makes a smaller batch, where that gives two images to every process.
     """
 
     stock: Stock
@@ -221,40 +103,150 @@ class Feed:
     seed: int
     rank: int = 0
     world: int = 1
+    leftover: bool = False
 
     @property
     def steps(self) -> int:
-        """Whole batches in an epoch."""
-        return len(self.stock.images) // self.batch
+        """Batches in an epoch."""
+        whole, rest = divmod(len(self.stock.images), self.batch)
+        return whole + (self.leftover and rest >= 2 * self.world)
 
-    def epoch(self, epoch: int, start: int = 0) -> Generator[tuple[Tensor, Tensor], None, None]:
-        """Augmented pixels [b, 3, S, S] float32 in [0, 255] and labels [b] of the batches from ``start`` on."""
+    def epoch(self, epoch: int, start: int = 0) -> Generator[Shown, None, None]:
+        """This process's slices of the batches from ``start`` on."""
         order = torch.randperm(len(self.stock.images), generator=seeded(self.seed, "order", epoch))
-        mine = slice(self.batch * self.rank // self.world, self.batch * (self.rank + 1) // self.world)
-        rows = order[: self.steps * self.batch].view(self.steps, self.batch)[:, mine]
-        labels = self.stock.images.labels[rows].to(self.stock.device)
-        wanted = ((rows[step], self._crop_draws(epoch, step, mine)) for step in range(start, self.steps))
-        for step, pixels in enumerate(self.stock.batches(wanted), start):
-            yield self._augmented(pixels, epoch, step, mine), labels[step]
+        plans, ahead = tee(self._plan(order, epoch, step) for step in range(start, self.steps))
+        found = self.stock.batches((plan.rows[plan.needed], plan.crops) for plan in ahead)
+        for plan, pixels in zip(plans, found, strict=True):
+            yield self._shown(plan, pixels, epoch)
 
-    def _crop_draws(self, epoch: int, step: int, mine: slice) -> Tensor | None:
-        if not self.stock.crops:
-            return None
-        return torch.rand(self.batch, 2 * TRIES + 2, generator=seeded(self.seed, "crop", epoch, step))[mine]
+    def _plan(self, order: Tensor, epoch: int, step: int) -> _Plan:
+        rows = order[step * self.batch : (step + 1) * self.batch]
+        size = len(rows)
+        mine = torch.arange(size * self.rank // self.world, size * (self.rank + 1) // self.world)
+        partners, share, box = torch.arange(size), 1.0, torch.zeros(4, dtype=torch.int32)
+        if self.augment.mix != "none":
+            generator = seeded(self.seed, "mix", epoch, step)
+            partners = torch.randperm(size, generator=generator)
+            numbers = np.random.default_rng(seed_of(self.seed, "share", epoch, step))  # torch's Beta takes no generator
+            share = float(numbers.beta(self.augment.alpha, self.augment.alpha))
+            if self.augment.mix == "cutmix":
+                box = cutmix_boxes(torch.tensor([share]), self.stock.side, generator)[0]
+                share = 1 - float((box[2] - box[0]) * (box[3] - box[1])) / self.stock.side**2
+        needed = torch.cat([mine, partners[mine]]).unique()
+        crops = None
+        if self.stock.crops:
+            crops = torch.rand(size, 2 * TRIES + 2, generator=seeded(self.seed, "crop", epoch, step))[needed]
+        return _Plan(step, rows, needed, mine, partners, share, box, crops)
 
-    def _augmented(self, pixels: Tensor, epoch: int, step: int, mine: slice) -> Tensor:
-        side, padding = self.stock.side, self.augment.padding
-        crops = self.augment.crop < 1 and not self.stock.crops
-        if not (crops or padding or self.augment.flip):
-            return pixels.float()
-        generator = seeded(self.seed, "augment", epoch, step)
-        flips = (torch.rand(self.batch, generator=generator) < 0.5) & self.augment.flip
-        if crops:
-            boxes = crop_boxes(torch.full((self.batch,), self.augment.crop), side, generator)
-        else:
-            shifts = torch.randint(-padding, padding + 1, (self.batch, 2), generator=generator)
-            boxes = torch.cat([shifts, torch.full_like(shifts, side)], 1).float()
-        return cut(pixels, boxes[mine], flips[mine])
+    def _shown(self, plan: _Plan, pixels: Tensor, epoch: int) -> Shown:
+        images = self._augmented(pixels, plan, epoch)
+        place = torch.empty(len(plan.rows), dtype=torch.int64)
+        place[plan.needed] = torch.arange(len(plan.needed))
+        own, others = (place[places].to(images.device) for places in (plan.mine, plan.partners[plan.mine]))
+        mixed = mix_in(images[own], images[others], self.augment.mix, plan.share, plan.box.tolist())
+        rows, partners = plan.rows[plan.mine], plan.rows[plan.partners[plan.mine]]
+        return _labelled(self.stock, mixed, rows, partners, plan.share, len(plan.rows), plan.mine)
+
+    def _augmented(self, pixels: Tensor, plan: _Plan, epoch: int) -> Tensor:
+        """[n, 3, S, S] float32 in [0, 255]: the needed images before mixing."""
+        side, settings, size = self.stock.side, self.augment, len(plan.rows)
+        if settings.patches > 1:
+            draws = torch.rand(size, settings.patches**2, generator=seeded(self.seed, "patches", epoch, plan.step))
+            pixels = shuffle_patches(pixels, draws[plan.needed].argsort(1))
+        crops = settings.crop < 1 and not self.stock.crops
+        images = pixels.float()
+        if crops or settings.padding or settings.flip:
+            generator = seeded(self.seed, "augment", epoch, plan.step)
+            flips = (torch.rand(size, generator=generator) < 0.5) & settings.flip
+            if crops:
+                boxes = crop_boxes(torch.full((size,), settings.crop), side, generator)
+            else:
+                shifts = torch.randint(-settings.padding, settings.padding + 1, (size, 2), generator=generator)
+                boxes = torch.cat([shifts, torch.full_like(shifts, side)], 1).float()
+            images = cut(pixels, boxes[plan.needed], flips[plan.needed])
+        if settings.randaugment[0]:
+            seeds = [seed_of(self.seed, "randaugment", epoch, plan.step, place) for place in plan.needed.tolist()]
+            images = rand_augment(images, *settings.randaugment, seeds)
+        return images
+
+
+class Labelled(Protocol):
+    """Stored labels of every augmented image: `divbench.labels.store.LabelStore` or `.fkd_tar.FkdFolder`."""
+
+    @property
+    def samples(self) -> int:
+        """Number of images."""
+        ...
+
+    @property
+    def epochs(self) -> int:
+        """How many have labels of their own."""
+        ...
+
+    @property
+    def batch(self) -> int:
+        """Images in a batch."""
+        ...
+
+    def epoch(self, number: int) -> SoftLabels:
+        """One of them."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """The batches that a teacher has labelled, in its order and with its augmentation.
+
+    Attributes:
+        stock: the images, in the order in which they were labelled.
+        store: the labels.
+        rank, world: as of `Feed`.
+    """
+
+    stock: Stock
+    store: Labelled
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def steps(self) -> int:
+        """Batches in an epoch."""
+        whole, rest = divmod(self.store.samples, self.store.batch)
+        return whole + (rest >= 2 * self.world)
+
+    def epoch(self, epoch: int, start: int = 0) -> Generator[Shown, None, None]:
+        """This process's slices of the batches from ``start`` on."""
+        soft = self.store.epoch(epoch)
+        plans, ahead = tee(self._plan(soft.part(step)) for step in range(start, self.steps))
+        found = self.stock.batches((part.ids[needed], None) for part, _, needed in ahead)
+        for (part, mine, needed), pixels in zip(plans, found, strict=True):
+            share = float(part.share)
+            if part.mix == "cutmix":
+                x1, y1, x2, y2 = part.boxes[0].tolist()
+                share = 1 - (x2 - x1) * (y2 - y1) / self.stock.side**2
+            there = part.rows(needed).to(self.stock.device)
+            images = augment(pixels, there)[torch.searchsorted(needed, mine).to(pixels.device)]
+            own = part.rows(mine)
+            shown = _labelled(self.stock, images, own.ids, own.partners, share, len(part), mine)
+            logits, weights = (
+                None if value is None else value.to(self.stock.device).float() for value in (own.logits, own.weights)
+            )
+            yield replace(shown, logits=logits, weights=weights)
+
+    def _plan(self, part: SoftLabels) -> tuple[SoftLabels, Tensor, Tensor]:
+        size = len(part)
+        mine = torch.arange(size * self.rank // self.world, size * (self.rank + 1) // self.world)
+        partners = (part.partners[mine, None] == part.ids).int().argmax(1)
+        return part, mine, torch.cat([mine, partners]).unique()
+
+
+def _labelled(
+    stock: Stock, images: Tensor, rows: Tensor, partners: Tensor, share: float, size: int, mine: Tensor
+) -> Shown:
+    labels, others = stock.images.labels[rows], stock.images.labels[partners]
+    moved = [value.to(stock.device, non_blocking=True) for value in (rows, labels, partners, others)]
+    rows, labels, partners, others = moved
+    return Shown(images, rows, labels, partners, others, share, size, mine)
 
 
 def cut(pixels: Tensor, boxes: Tensor, flips: Tensor) -> Tensor:
@@ -275,21 +267,22 @@ def cut(pixels: Tensor, boxes: Tensor, flips: Tensor) -> Tensor:
     return resample(pixels.float(), rows, columns)
 
 
-def _box(height: int, width: int, least: float, draws: list[float]) -> tuple[int, int, int, int]:
-    """Top, left, height and width of a random part of an image, as torchvision's RandomResizedCrop draws it.
+def shuffle_patches(pixels: Tensor, orders: Tensor) -> Tensor:
+    """Images whose square patches change places (RDED, arXiv:2312.03526).
 
     Args:
-        height: of the image, as for ``width``.
-        least: least share of the area.
-        draws: 22 numbers in [0, 1): two for each of ten tries, two for the place.
+        pixels: [b, 3, S, S].
+        orders: [b, n * n] int64, which patch each place gets, row by row.
+
+    Raises:
+        InputError: S is not a multiple of n.
     """
-    *tries, down, right = draws
-    for share, stretch in zip(tries[::2], tries[1::2], strict=True):
-        area = height * width * (least + (1 - least) * share)
-        ratio = math.exp(LOG_RATIO[0] + (LOG_RATIO[1] - LOG_RATIO[0]) * stretch)
-        high, wide = round(math.sqrt(area / ratio)), round(math.sqrt(area * ratio))
-        if 0 < high <= height and 0 < wide <= width:
-            return int(down * (height - high + 1)), int(right * (width - wide + 1)), high, wide
-    wide = min(width, round(height * math.exp(LOG_RATIO[1])))
-    high = min(height, round(width / math.exp(LOG_RATIO[0])))
-    return (height - high) // 2, (width - wide) // 2, high, wide
+    count, channels, size, _ = pixels.shape
+    grid = round(orders.shape[1] ** 0.5)
+    if size % grid:
+        raise InputError(f"images of {size} pixels do not fall into {grid} x {grid} patches; set augment.patches = 1")
+    side = size // grid
+    parts = pixels.view(count, channels, grid, side, grid, side).permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
+    parts = parts[torch.arange(count, device=pixels.device)[:, None], orders.to(pixels.device)]
+    rows = parts.view(count, grid, grid, channels, side, side).permute(0, 3, 1, 4, 2, 5)
+    return rows.reshape(count, channels, size, size)

@@ -1,10 +1,9 @@
-"""The files of squeezing: the teacher, and what is needed to go on with an unfinished one."""
+"""The file of an unfinished training run: what is needed to go on, and what tells it from other runs."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import safetensors.torch
@@ -14,89 +13,63 @@ from torch import Tensor
 from divbench import parallel
 from divbench.errors import OutputError, shorten
 from divbench.files import write_whole
+from divbench.results import EpochRecord
 from divbench.settings import leaves
 from divbench.storage import load_safetensors
 from divbench.train.recipe import what_counts
 
-IDENTITY = ("recipe", "seed", "classes", "data", "test", "processes", "threads", "device")
-"""What decides the weights: in the header of the teacher and of unfinished work."""
-
 Facts = dict[str, Any]
-Before = Literal["nothing", "unfinished", "finished"]
-
-
-class EpochRecord(Struct, frozen=True, omit_defaults=True):
-    """What an epoch of training has come to.
-
-    Attributes:
-        epoch: from 1 on.
-        loss: mean over the augmented training images, as they went by.
-        train_accuracy: of the same.
-        test_accuracy: of the network after the epoch; None: there is nothing to test on.
-        seconds: that the epoch took with its test; None where the teacher's file was read, which does not say it.
-    """
-
-    epoch: int
-    loss: float
-    train_accuracy: float
-    test_accuracy: float | None = None
-    seconds: float | None = None
+_LONG = ("classes", "data", "test")  # differences in them are named, not shown
 
 
 class Found(Struct, frozen=True):
-    """What an earlier run has left; the same on every process."""
+    """How far an earlier run has come; the same on every process."""
 
-    kind: Before = "nothing"
     epoch: int = 0
     step: int = 0
     sums: tuple[float, float] = (0.0, 0.0)
     seconds: float = 0.0
     curve: tuple[EpochRecord, ...] = ()
-    sha256: str = ""
 
 
 @dataclass(frozen=True)
-class Files:
-    """The teacher's file and that of unfinished work, which the first process alone reads and writes."""
+class Unfinished:
+    """A file that the first process alone reads and writes; without a path nothing is kept."""
 
-    teacher: Path
-    unfinished: Path
+    path: Path | None
 
-    def look(self, identity: Facts) -> Found:
-        """What there is; raises `OutputError` where it is of another run."""
-        return msgspec.convert(first_alone(lambda: msgspec.to_builtins(self._look(identity))), Found)
+    def look(self, identity: Facts) -> Found | None:
+        """What an earlier run has left, or None; raises `OutputError` where it is another run."""
+        return msgspec.convert(first_alone(lambda: msgspec.to_builtins(self._look(identity))), Found | None)
 
-    def _look(self, identity: Facts) -> Found:
-        if self.teacher.exists():
-            said = header_of(self.teacher)
-            if differing := differences(identity, said):
-                raise OutputError(f"{self.teacher}: exists and was made otherwise ({differing}); give another -o")
-            curve = msgspec.convert(said["curve"], tuple[EpochRecord, ...])
-            return Found("finished", curve=curve, sha256=hashlib.sha256(self.teacher.read_bytes()).hexdigest())
-        if not self.unfinished.exists():
-            return Found()
-        said = header_of(self.unfinished)
+    def _look(self, identity: Facts) -> Found | None:
+        if self.path is None or not self.path.exists():
+            return None
+        said = header_of(self.path)
         if differing := differences(identity, said):
             raise OutputError(
-                f"{self.unfinished}: holds unfinished work of another run ({differing}); finish it with its own "
-                "command, remove it, or give another -o"
+                f"{self.path}: holds unfinished work of another run ({differing}); finish it with its own command, "
+                "remove it, or give another -o"
             )
         return msgspec.convert(said["progress"], Found)
 
     def keep(self, tensors: dict[str, Tensor], progress: Found, identity: Facts) -> None:
         """Write what is needed to go on from here."""
+        if self.path is None:
+            return
         facts = {**identity, "progress": msgspec.to_builtins(progress)}
         header = {key: msgspec.json.encode(value).decode() for key, value in facts.items()}
         plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        write_whole(self.unfinished, safetensors.torch.save(plain, metadata=header))
+        write_whole(self.path, safetensors.torch.save(plain, metadata=header))
 
     def load(self) -> dict[str, Tensor]:
-        """What `keep` wrote."""
-        return load_safetensors(self.unfinished, OutputError).tensors
+        """What `keep` wrote; nothing where there is no path."""
+        return {} if self.path is None else load_safetensors(self.path, OutputError).tensors
 
     def forget(self) -> None:
-        """Remove the unfinished work."""
-        self.unfinished.unlink(missing_ok=True)
+        """Remove the file."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
 
 
 def first_alone(task: Callable[[], Any]) -> Any:
@@ -119,9 +92,7 @@ def header_of(path: Path) -> Facts:
         with safetensors.safe_open(path, framework="pt") as file:
             texts = file.metadata() or {}
     except (safetensors.SafetensorError, OSError) as error:
-        raise OutputError(
-            f"{path}: exists and is no file that divbench squeeze wrote ({error}); move it away"
-        ) from error
+        raise OutputError(f"{path}: exists and is no file that divbench wrote ({error}); move it away") from error
     said = {}
     for key, text in texts.items():
         try:
@@ -133,14 +104,13 @@ def header_of(path: Path) -> Facts:
 
 def differences(identity: Facts, said: Facts) -> str:
     """What a file says otherwise of the run that made it; empty where it is the same run."""
-    if missing := [key for key in IDENTITY if key not in said]:
+    if missing := [key for key in identity if key not in said]:
         return f"its header does not say {shorten(missing)}"
-    theirs = {**{key: said[key] for key in IDENTITY}, "recipe": what_counts(said["recipe"])}
-    ours, theirs = leaves(msgspec.to_builtins(identity)), leaves(theirs)
-    long = ("classes", "data", "test")
+    theirs = {**{key: said[key] for key in identity}, "recipe": what_counts(said["recipe"])}
+    ours, theirs = leaves(identity), leaves(theirs)
     return shorten(
         [
-            f"other {key}" if key in long else f"{key} {theirs.get(key)}, not {ours.get(key)}"
+            f"other {key}" if key in _LONG else f"{key} {theirs.get(key)}, not {ours.get(key)}"
             for key in dict.fromkeys((*ours, *theirs))
             if ours.get(key) != theirs.get(key)
         ]

@@ -1,4 +1,4 @@
-"""The training of a teacher: stochastic gradient descent on cross-entropy, in one process or several."""
+"""The training loop: teachers and students, in one process or several, interrupted and gone on with."""
 
 import math
 import time
@@ -9,17 +9,20 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
 from divbench import parallel
+from divbench.augment.siamese import siamese_augmentation
 from divbench.constants import MeanStd
 from divbench.errors import RecipeError
-from divbench.progress import Advance, Progress
+from divbench.progress import Advance
+from divbench.results import EpochRecord
 from divbench.seeds import seed_of
-from divbench.train.feed import Feed, Stock
-from divbench.train.files import EpochRecord, Facts, Files, Found
-from divbench.train.recipe import SqueezeRecipe
+from divbench.train.feed import Batches, Shown
+from divbench.train.files import Facts, Found, Unfinished
+from divbench.train.objective import Objective, rounding
+from divbench.train.recipe import TrainRecipe
+from divbench.train.stock import Stock
 
 KEEP_SECONDS = 15.0
 """How often the state of the training is kept."""
@@ -35,28 +38,26 @@ class Job:
         recipe: as given.
         seed: as given.
         device: as given.
-        classes: class names.
         network: with its first weights, on the CPU.
-        feed: the batches of this process.
-        test: the images to test on.
-        tested_on: which they are, in words.
+        batches: those of this process.
+        objective: the loss.
+        test: the images to test on; None: there are none.
         mean_std: the normalisation.
-        identity: what decides the weights; see `IDENTITY`.
+        identity: what decides the weights, in JSON types.
     """
 
-    recipe: SqueezeRecipe
+    recipe: TrainRecipe
     seed: int
     device: torch.device
-    classes: tuple[str, ...]
     network: nn.Module
-    feed: Feed
+    batches: Batches
+    objective: Objective
     test: Stock | None
-    tested_on: str
     mean_std: MeanStd
     identity: Facts
 
 
-def learning_rate(recipe: SqueezeRecipe, epoch: int, part: float) -> float:
+def learning_rate(recipe: TrainRecipe, epoch: int, part: float) -> float:
     """The rate of a step.
 
     Args:
@@ -72,76 +73,98 @@ def learning_rate(recipe: SqueezeRecipe, epoch: int, part: float) -> float:
         return recipe.lr
     if recipe.schedule == "thirds":
         return recipe.lr * 0.1 ** int(3 * done + 1e-9)
-    return recipe.lr * 0.5 * (1 + math.cos(math.pi * done))
+    if recipe.schedule == "halves":
+        return recipe.lr * (0.1 if epoch > recipe.epochs // 2 else 1)
+    half = 0.5 if recipe.schedule == "half-cosine" else 1
+    return recipe.lr * 0.5 * (1 + math.cos(math.pi * done * half))
 
 
 class Training:
-    """A network and its optimiser, somewhere between the first step and the last."""
+    """A network and its optimiser, somewhere between the first step and the last.
 
-    def __init__(self, job: Job, files: Files, found: Found) -> None:
-        self.job, self.files = job, files
-        self.epoch, self.step, self.curve = found.epoch, found.step, list(found.curve)
+    Attributes:
+        network: on the device.
+        curve: the records of tested epochs; of all where there is nothing to test on.
+        right: [C] int64 on the CPU, the test images of each class that were told rightly last time, on the first
+            process; None: nothing was tested.
+    """
+
+    def __init__(self, job: Job, unfinished: Unfinished, found: Found | None) -> None:
+        self.job, self.unfinished = job, unfinished
+        now = found or Found()
+        self.epoch, self.step, self.curve = now.epoch, now.step, list(now.curve)
         self.world, self.first = parallel.world(), parallel.rank() == 0
-        kept = files.load() if found.kind != "nothing" and self.first else {}
-        self.network = job.network.to(job.device).to(memory_format=torch.channels_last)
+        kept = unfinished.load() if found is not None and self.first else {}
+        self.format = _format(job.network)
+        self.network = job.network.to(job.device).to(memory_format=self.format)
         if kept:
             self.network.load_state_dict({name: kept[f"network.{name}"] for name in self.network.state_dict()})
         self.model = self._shared()
         self.optimizer = self._optimizer(kept)
-        sums = found.sums if self.first else (0.0, 0.0)
-        self.sums = torch.tensor(sums, dtype=torch.float64, device=job.device)
-        self.began = time.perf_counter() - found.seconds
+        self.right: Tensor | None = None
+        self.sums = torch.tensor(now.sums if self.first else (0.0, 0.0), dtype=torch.float64, device=job.device)
+        self.began = time.perf_counter() - now.seconds
         self.kept_at = time.perf_counter()
         self.mean, self.std = (torch.tensor(numbers, device=job.device).view(1, -1, 1, 1) for numbers in job.mean_std)
+        self.siamese = siamese_augmentation(job.recipe.augment.siamese, job.batches.stock.side)
 
-    def run(self, progress: Progress, report: Callable[[EpochRecord], object]) -> None:
+    @property
+    def total(self) -> int:
+        """Training images that go by in all epochs, for showing progress."""
+        return self.job.recipe.epochs * self.job.batches.steps * self.job.recipe.batch
+
+    def run(self, advance: Advance, report: Callable[[EpochRecord], object]) -> None:
         """All epochs that are left."""
-        recipe, images = self.job.recipe, self.job.feed.steps * self.job.recipe.batch
-        with progress(f"squeeze {recipe.dataset}", recipe.epochs * images) as advance:
-            if behind := self.epoch * images + self.step * recipe.batch:
-                advance(behind, "found unfinished work")
-            while self.epoch < recipe.epochs:
-                self._train(advance)
-                record = self._record()
-                if self.first:
-                    report(record)
+        recipe = self.job.recipe
+        if behind := (self.epoch * self.job.batches.steps + self.step) * recipe.batch:
+            advance(behind, "found unfinished work")
+        while self.epoch < recipe.epochs:
+            self._train(advance)
+            record = self._record()
+            if self.first:
+                report(record)
 
     def _train(self, advance: Advance) -> None:
         """The steps of this epoch that are left."""
-        recipe, feed = self.job.recipe, self.job.feed
+        recipe, batches = self.job.recipe, self.job.batches
         self.network.train()
-        text = f"epoch {self.epoch + 1}/{recipe.epochs}"
-        with closing(feed.epoch(self.epoch, self.step)) as batches:
-            for pixels, labels in batches:
-                self._step(pixels, labels)
+        tested = next((f", test {one.test_accuracy:.1%}" for one in self.curve[-1:] if one.test_accuracy), "")
+        text = f"epoch {self.epoch + 1}/{recipe.epochs}{tested}"
+        with closing(batches.epoch(self.epoch, self.step)) as shown_ones:
+            for shown in shown_ones:
+                self._step(shown)
                 self.step += 1
-                if self.step % _EVERY == 0 and self.step < feed.steps:
+                if self.step % _EVERY == 0 and self.step < batches.steps:
                     loss, right = self._totals()
                     self._keep_if_due((loss, right))
-                    text = f"epoch {self.epoch + 1}/{recipe.epochs} loss {loss / self.step:.3g}"
+                    text = f"epoch {self.epoch + 1}/{recipe.epochs} loss {loss / self.step:.3g}{tested}"
                 advance(recipe.batch, text)
 
-    def _step(self, pixels: Tensor, labels: Tensor) -> None:
+    def _step(self, shown: Shown) -> None:
         recipe = self.job.recipe
         torch.manual_seed(seed_of(self.job.seed, "dropout", self.epoch, self.step, parallel.rank()))
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(recipe, self.epoch, self.step / self.job.feed.steps)
-        logits = self._logits(self.model, pixels)
-        smoothing = recipe.label_smoothing
-        loss = cross_entropy(logits, labels, reduction="sum", label_smoothing=smoothing) / recipe.batch
+            group["lr"] = learning_rate(recipe, self.epoch, self.step / self.job.batches.steps)
+        images = self._normalised(shown.images)
+        if recipe.augment.siamese != "none":
+            seed = seed_of(self.job.seed, "siamese", self.epoch, self.step)
+            images = self.siamese(images, seed, (shown.size, shown.mine))
+        logits = self._logits(self.model, images)
+        loss = self.job.objective(logits, shown).sum() / shown.size
         self.optimizer.zero_grad(set_to_none=True)
         (loss * self.world).backward()  # processes' gradients are averaged
         self.optimizer.step()
-        right = (logits.detach().argmax(1) == labels).sum() / recipe.batch
+        right = (logits.detach().argmax(1) == shown.labels).sum() / shown.size
         self.sums += torch.stack([loss.detach().double(), right.double()])
 
-    def _logits(self, network: nn.Module, pixels: Tensor) -> Tensor:
-        """[b, classes] float32 for pixels [b, 3, S, S] in [0, 255]."""
-        images = (pixels.float() / 255).sub_(self.mean).div_(self.std).contiguous(memory_format=torch.channels_last)
-        half = self.job.recipe.precision == "bfloat16"
-        # A cache would outlive the step inside full_float32, and hold weights of the step before.
-        with torch.autocast(self.job.device.type, torch.bfloat16, half, cache_enabled=False):
-            logits: Tensor = network(images)
+    def _normalised(self, pixels: Tensor) -> Tensor:
+        """[b, 3, S, S] float32 for pixels in [0, 255]."""
+        return (pixels.float() / 255).sub_(self.mean).div_(self.std)
+
+    def _logits(self, network: nn.Module, images: Tensor) -> Tensor:
+        """[b, classes] float32 for normalised images [b, 3, S, S]."""
+        with rounding(self.job.recipe, self.job.device):
+            logits: Tensor = network(images.contiguous(memory_format=self.format))
         return logits.float()
 
     def _totals(self) -> tuple[float, float]:
@@ -154,7 +177,7 @@ class Training:
 
     def _give_up(self) -> None:
         if self.first:
-            self.files.forget()  # it would end here again
+            self.unfinished.forget()  # it would end here again
         recipe = self.job.recipe
         raise RecipeError(
             f"epoch {self.epoch + 1}: the loss is NaN or infinite; give a lower lr (it is {recipe.lr:g})"
@@ -163,33 +186,35 @@ class Training:
 
     def _record(self) -> EpochRecord:
         """End the epoch."""
-        loss, right = (total / self.job.feed.steps for total in self._totals())
-        accuracy = self._accuracy(self.job.test) if self.job.test is not None and self.first else None
+        loss, right = (total / self.job.batches.steps for total in self._totals())
+        number, recipe = self.epoch + 1, self.job.recipe
+        due = self.job.test is not None and (number % recipe.test_every == 0 or number == recipe.epochs)
+        accuracy = self._accuracy(self.job.test) if due and self.job.test is not None and self.first else None
         seconds = round(time.perf_counter() - self.began, 3)
-        record = EpochRecord(self.epoch + 1, loss, right, accuracy, seconds)
-        self.curve.append(record)
-        self.epoch, self.step, self.began = self.epoch + 1, 0, time.perf_counter()
+        record = EpochRecord(number, loss, right, accuracy, seconds)
+        if due or self.job.test is None:
+            self.curve.append(record)
+            self.began = time.perf_counter()
+        self.epoch, self.step = number, 0
         self.sums.zero_()
-        if self.epoch < self.job.recipe.epochs:
+        if self.epoch < recipe.epochs:
             self._keep_if_due((0.0, 0.0))
         return record
 
     def _accuracy(self, test: Stock) -> float:
         self.network.eval()
-        right = torch.zeros((), dtype=torch.int64, device=self.job.device)
-        with torch.no_grad():
-            for pixels, labels in test.in_order(_TEST_BATCH):
-                right += (self._logits(self.network, pixels).argmax(1) == labels).sum()
-        return int(right) / len(test.images)
+        self.right = right_per_class(lambda pixels: self._logits(self.network, self._normalised(pixels)), test)
+        return int(self.right.sum()) / len(test.images)
 
     def _keep_if_due(self, sums: tuple[float, float]) -> None:
         if not self.first or time.perf_counter() - self.kept_at < KEEP_SECONDS:
             return
         tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
-        tensors |= {f"momentum.{name}": self._momentum(value) for name, value in self.network.named_parameters()}
+        for name, parameter in self.network.named_parameters():
+            tensors |= {f"{key}.{name}": value for key, value in self.optimizer.state[parameter].items()}
         seconds = time.perf_counter() - self.began
-        now = Found("unfinished", self.epoch, self.step, sums, seconds, tuple(self.curve))
-        self.files.keep(tensors, now, self.job.identity)
+        now = Found(self.epoch, self.step, sums, seconds, tuple(self.curve))
+        self.unfinished.keep(tensors, now, self.job.identity)
         self.kept_at = time.perf_counter()
 
     def _shared(self) -> nn.Module:
@@ -201,18 +226,45 @@ class Training:
 
     def _optimizer(self, kept: dict[str, Tensor]) -> torch.optim.Optimizer:
         recipe = self.job.recipe
-        optimizer = torch.optim.SGD(
-            self.network.parameters(), recipe.lr, recipe.momentum, 0, recipe.weight_decay, recipe.nesterov, fused=True
-        )
-        for name, value in self.network.named_parameters():
-            momentum = torch.zeros_like(value, requires_grad=False)
-            if kept:
-                momentum.copy_(kept[f"momentum.{name}"])
-            if self.world > 1:
-                dist.broadcast(momentum, 0)
-            optimizer.state[value]["momentum_buffer"] = momentum
+        named = list(self.network.named_parameters())
+        decayed = [value for _, value in named if recipe.decayed == "all" or value.ndim > 1]
+        others = [value for _, value in named if recipe.decayed != "all" and value.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        groups = [group for group in groups if group["params"]]
+        optimizer: torch.optim.Optimizer
+        if recipe.optimizer == "sgd":
+            optimizer = torch.optim.SGD(groups, recipe.lr, recipe.momentum, nesterov=recipe.nesterov, fused=True)
+            keys = ["momentum_buffer"] if recipe.momentum else []
+        else:
+            kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
+            optimizer = kind(groups, recipe.lr, recipe.betas, fused=True)
+            keys = ["step", "exp_avg", "exp_avg_sq"]
+        for name, value in named:
+            for key in keys:
+                state = torch.zeros((), device=value.device) if key == "step" else torch.zeros_like(value).detach()
+                if kept:
+                    state.copy_(kept[f"{key}.{name}"])
+                if self.world > 1:
+                    dist.broadcast(state, 0)
+                optimizer.state[value][key] = state
         return optimizer
 
-    def _momentum(self, parameter: Tensor) -> Tensor:
-        momentum: Tensor = self.optimizer.state[parameter]["momentum_buffer"]
-        return momentum
+
+def _format(network: nn.Module) -> torch.memory_format:
+    """Convolutions are faster with the channels last; group normalisation is many times slower so on the CPU."""
+    grouped = any(isinstance(module, nn.GroupNorm) for module in network.modules())
+    return torch.contiguous_format if grouped else torch.channels_last
+
+
+def right_per_class(logits: Callable[[Tensor], Tensor], test: Stock) -> Tensor:
+    """[C] int64 on the CPU: how many images of each class a network tells rightly.
+
+    Args:
+        logits: [b, C] for pixels [b, 3, S, S] uint8, of a network in evaluation mode.
+        test: the images.
+    """
+    right = torch.zeros(len(test.images.classes), dtype=torch.int64, device=test.device)
+    with torch.no_grad():
+        for pixels, labels in test.in_order(_TEST_BATCH):
+            right += labels[logits(pixels).argmax(1) == labels].bincount(minlength=len(right))
+    return right.cpu()

@@ -144,7 +144,7 @@ def test_static_labels_are_the_logits_of_the_images(images, teacher, tmp_path):
 
 
 def test_static_labels_by_batch_statistics_use_random_batches(images, teacher, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_AT_ONCE", 10)
+    monkeypatch.setattr(module, "LABELLED_AT_ONCE", 10)
     found = run(images, Static(teacher="train"), teacher, tmp_path).static()
     order = torch.randperm(21, generator=seeded(0, "labels"))
     network = batch_statistics(teacher.network())
@@ -156,7 +156,7 @@ def test_static_labels_by_batch_statistics_use_random_batches(images, teacher, t
 
 def test_looking_at_few_images_at_once_changes_nothing(images, teacher, tmp_path, monkeypatch):
     whole = run(images, FKD, teacher, tmp_path / "whole").epoch(0)
-    monkeypatch.setattr(module, "_AT_ONCE", 3)
+    monkeypatch.setattr("divbench.teacher.LABELLED_AT_ONCE", 3)
     parts = run(images, FKD, teacher, tmp_path / "parts").epoch(0)
     torch.testing.assert_close(parts.logits, whole.logits, rtol=1e-2, atol=1e-2)
 

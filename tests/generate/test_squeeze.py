@@ -21,14 +21,15 @@ from divbench.generate import squeeze as squeezing
 from divbench.generate.squeeze import hold_out, squeeze
 from divbench.images import ImageSet, read_images
 from divbench.progress import no_progress
-from divbench.settings import leaves
+from divbench.settings import json_types, leaves
 from divbench.teacher import load_teacher
-from divbench.train import feed as feeding
 from divbench.train import loop as training
-from divbench.train.feed import Feed, cut, take_in
+from divbench.train import stock as feeding
+from divbench.train.feed import Feed, cut
 from divbench.train.files import header_of
 from divbench.train.loop import learning_rate
-from divbench.train.recipe import Augmentation, change_squeeze, load_squeeze, squeeze_names
+from divbench.train.recipe import Augmentation, change_training, load_training, recipe_names
+from divbench.train.stock import take_in
 from tests.test_parallel import free_port
 
 CPU = torch.device("cpu")
@@ -48,7 +49,7 @@ def real(count=16, size=8, classes=("ant", "bee", "cow")):
 def recipe(**values):
     small = {"net": SMALL, "epochs": 3, "batch": 12, "lr": 0.02, "warmup_epochs": 0, "holdout": 0.25}
     augment = msgspec.to_builtins(Augmentation(padding=1, crop=1.0, flip=True))
-    return change_squeeze(load_squeeze("digits"), **{"augment": augment, **small, **values})
+    return change_training(load_training("teachers", "digits"), **{"augment": augment, **small, **values})
 
 
 def run(path, *, images=None, threads=1, **values):
@@ -98,38 +99,40 @@ def made(tmp_path_factory):
 
 
 def test_every_number_of_every_preset_has_a_source():
-    assert squeeze_names() == ["cifar10", "cifar100", "digits", "imagenet", "imagenette", "tiny-imagenet"]
-    for name in squeeze_names():
-        plain = msgspec.to_builtins(load_squeeze(name))
-        assert plain["dataset"] == name
-        keys = {key for key in leaves(plain) if not key.startswith(("sources.", "dataset"))}
-        for key in keys:
-            assert key in plain["sources"] or key.partition(".")[0] in plain["sources"], f"{name}: {key}"
-        for key in plain["sources"]:
-            assert key in keys or any(known.startswith(f"{key}.") for known in keys), f"{name}: {key}"
+    assert recipe_names("teachers") == ["cifar10", "cifar100", "digits", "imagenet", "imagenette", "tiny-imagenet"]
+    for kind in ("teachers", "students"):
+        for name in recipe_names(kind):
+            file = resources.files("divbench") / "train" / "recipes" / kind / f"{name}.toml"
+            plain = msgspec.toml.decode(file.read_bytes())
+            assert plain["dataset"] == name or kind == "students"
+            keys = {key for key in leaves(plain) if not key.startswith(("sources.", "dataset"))}
+            for key in keys:
+                assert key in plain["sources"] or key.partition(".")[0] in plain["sources"], f"{name}: {key}"
+            for key in plain["sources"]:
+                assert key in keys or any(known.startswith(f"{key}.") for known in keys), f"{name}: {key}"
 
 
 def test_recipes_come_by_name_or_from_a_file(tmp_path):
     own = tmp_path / "own.toml"
     shipped = resources.files("divbench") / "train" / "recipes" / "teachers" / "digits.toml"
     own.write_bytes(shipped.read_bytes())
-    assert load_squeeze(str(own)) == load_squeeze("digits")
+    assert load_training("teachers", str(own)) == load_training("teachers", "digits")
     with pytest.raises(RecipeError, match="did you mean 'cifar10'"):
-        load_squeeze("cifar-10")
+        load_training("teachers", "cifar-10")
     with pytest.raises(RecipeError, match=r"say whose numbers to use \(--like\): cifar10"):
-        load_squeeze("flowers")
+        load_training("teachers", "flowers")
     with pytest.raises(RecipeError, match="cannot be read"):
-        load_squeeze(str(tmp_path / "none.toml"))
+        load_training("teachers", str(tmp_path / "none.toml"))
     own.write_text(own.read_text() + '\n[more]\nlr = "high"\n')
     with pytest.raises(RecipeError, match="own.toml: .*more"):
-        load_squeeze(str(own))
+        load_training("teachers", str(own))
 
 
 def test_changes_are_noted_in_the_sources():
-    changed = change_squeeze(load_squeeze("cifar10"), epochs=3, lr=None)
+    changed = change_training(load_training("teachers", "cifar10"), epochs=3, lr=None)
     assert (changed.epochs, changed.lr) == (3, 0.1)
     assert changed.sources["epochs"] == "changed by the user"
-    assert changed.sources["lr"] == load_squeeze("cifar10").sources["lr"]
+    assert changed.sources["lr"] == load_training("teachers", "cifar10").sources["lr"]
 
 
 @pytest.mark.parametrize(
@@ -202,7 +205,7 @@ def test_the_teacher_says_what_recovery_has_to_know(made):
     said = header_of(made.path)
     assert said["accuracy"] == made.accuracy == made.curve[-1].test_accuracy
     assert said["tested_on"] == "12 images of patches that were held out (25% of each class)"
-    assert said["recipe"] == msgspec.to_builtins(recipe())
+    assert said["recipe"] == json_types(recipe())
     assert [one["epoch"] for one in said["curve"]] == [1, 2, 3]
     assert said["data"].startswith("sha256:")
     assert said["versions"]["torch"] == torch.__version__
@@ -301,7 +304,7 @@ def test_other_files_are_not_touched(often, made, tmp_path):
     with pytest.raises(OutputError, match=r"unfinished work of another run \(recipe.lr 0.02, not 0.03\)"):
         run(path, lr=0.03)
     path.write_bytes(b"something else")
-    with pytest.raises(OutputError, match="is no file that divbench squeeze wrote"):
+    with pytest.raises(OutputError, match="is no file that divbench wrote"):
         run(path)
     with pytest.raises(OutputError, match="ends in .safetensors"):
         run(tmp_path / "t.pt")
@@ -433,8 +436,8 @@ def test_crops_are_held_or_read_from_the_originals(monkeypatch, tmp_path):
     batches = list(Feed(stock, Augmentation(padding=0, crop=0.5, flip=True), 6, 0).epoch(0))
     again = list(Feed(stock, Augmentation(padding=0, crop=0.5, flip=True), 6, 0).epoch(0, start=2))
     assert len(batches) == 4
-    assert all(pixels.shape == (6, 3, 8, 8) for pixels, _ in batches)
-    assert all(a.equal(b) and c.equal(d) for (a, c), (b, d) in zip(batches[2:], again, strict=True))
+    assert all(shown.images.shape == (6, 3, 8, 8) for shown in batches)
+    assert all(a.images.equal(b.images) and a.labels.equal(b.labels) for a, b in zip(batches[2:], again, strict=True))
 
 
 @pytest.mark.parametrize("augment", [STILL, Augmentation(padding=2, crop=1, flip=True), Augmentation(0, 0.2, True)])
@@ -443,17 +446,17 @@ def test_processes_take_slices_of_the_same_batches(augment):
     whole = list(Feed(stock, augment, 10, 3).epoch(1))
     parts = [list(Feed(stock, augment, 10, 3, rank, 3).epoch(1)) for rank in range(3)]
     assert len(whole) == 4
-    for step, (pixels, labels) in enumerate(whole):
-        assert torch.cat([part[step][0] for part in parts]).equal(pixels)
-        assert torch.cat([part[step][1] for part in parts]).equal(labels)
+    for step, shown in enumerate(whole):
+        for what in ("images", "labels", "rows", "partners", "partner_labels"):
+            assert torch.cat([getattr(part[step], what) for part in parts]).equal(getattr(shown, what)), what
     other = list(Feed(stock, augment, 10, 3).epoch(2))
-    assert not other[0][0].equal(whole[0][0])
+    assert not other[0].images.equal(whole[0].images)
 
 
 def test_every_image_comes_once_in_an_epoch():
     images = real()
     stock = take_in(images, 8, 8, CPU, no_progress)
-    seen = torch.cat([pixels for pixels, _ in Feed(stock, STILL, 16, 0).epoch(0)])
+    seen = torch.cat([shown.images for shown in Feed(stock, STILL, 16, 0).epoch(0)])
     assert seen.flatten(1).unique(dim=0).equal(images.pixels().flatten(1).float().unique(dim=0))
 
 
@@ -461,7 +464,7 @@ def test_padding_shifts_whole_pixels_and_fills_with_black():
     pixels = real(1, 6).pixels()[:1]
     images = ImageSet(pixels.repeat(512, 1, 1, 1), torch.zeros(512, dtype=torch.int64), ("a",), "same")
     stock = take_in(images, 6, 6, CPU, no_progress)
-    (found, _) = next(Feed(stock, Augmentation(padding=1, crop=1, flip=True), 512, 0).epoch(0))
+    found = next(Feed(stock, Augmentation(padding=1, crop=1, flip=True), 512, 0).epoch(0)).images
     padded = torch.nn.functional.pad(pixels, (1, 1, 1, 1)).float()
     shifted = [padded[..., y : y + 6, x : x + 6] for y in range(3) for x in range(3)]
     expected = torch.cat([*shifted, *(one.flip(3) for one in shifted)])
@@ -539,5 +542,5 @@ def test_two_processes_train_one_teacher(made, tmp_path):
 
 @pytest.mark.slow
 def test_digits_teacher_is_good(tmp_path):
-    done = squeeze(read_images("digits"), load_squeeze("digits"), tmp_path / "t.safetensors")
+    done = squeeze(read_images("digits"), load_training("teachers", "digits"), tmp_path / "t.safetensors")
     assert done.accuracy > 0.97
