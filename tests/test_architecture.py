@@ -51,7 +51,7 @@ ALLOWED = {
     "train": {
         "divbench.augment", "divbench.constants", "divbench.embedders", "divbench.errors", "divbench.files",
         "divbench.images", "divbench.labels", "divbench.networks", "divbench.parallel", "divbench.precision",
-        "divbench.progress", "divbench.provenance", "divbench.results", "divbench.seeds", "divbench.settings",
+        "divbench.progress", "divbench.protocol", "divbench.results", "divbench.seeds", "divbench.settings",
         "divbench.statistics", "divbench.storage", "divbench.teacher", "divbench.train",
     },
     "labels": {
