@@ -25,6 +25,7 @@ _HOME = {
     "load_protocol": "divbench.protocol",
     "load_result": "divbench.results",
     "match_classes": "divbench.images",
+    "measure_accuracy": "divbench.train.measure",
     "read_images": "divbench.images",
     "save_result": "divbench.results",
     "score": "divbench.scoring",

@@ -1,4 +1,4 @@
-"""divbench demo: the whole way on scikit-learn's digits, offline: teachers, two distilled sets, one table."""
+"""divbench demo: the whole way on scikit-learn's digits, offline: teachers, two distilled sets, students, one table."""
 
 import time
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from divbench import parallel
+from divbench.combine import with_accuracies
 from divbench.embedders import choose_device
 from divbench.errors import OutputError
 from divbench.evaluate import Embedding, evaluate
@@ -17,12 +18,15 @@ from divbench.images import read_images
 from divbench.images.grid import save_grid
 from divbench.progress import Progress, no_progress
 from divbench.protocol import load_protocol
-from divbench.results import Result, save_result
+from divbench.results import Result, load_result, save_result
 from divbench.teacher import load_teacher
+from divbench.train.measure import measure_accuracy
 from divbench.train.recipe import load_training
+from divbench.train.train import Plan
 
 RECIPES = ("sre2l", "sre2l+dire")
-SECONDS = {"teacher": 25, "judge": 25, "sre2l": 25, "sre2l+dire": 25, "scores": 10}
+STUDENTS, RUNS = "convnet3", 3
+SECONDS = {"teacher": 25, "judge": 25, "sre2l": 25, "sre2l+dire": 25, "scores": 10, "students": 40}
 """What each part takes on two cores, roughly."""
 
 
@@ -35,11 +39,12 @@ class Demo:
 
 
 def demo(folder: Path, *, say: Callable[[str], object] = lambda text: None, progress: Progress = no_progress) -> Demo:
-    """Squeeze, distil without and with DiRe, and score both; nothing is read from the network.
+    """Squeeze, distil without and with DiRe, score both and train students on them; nothing is fetched from anywhere.
 
     Two ResNet-18 are trained that differ in their seeds. One is the teacher that the images are optimised for. The
     other one, which they have never seen, is the judge whose features are scored: so a gain is not just a gain in the
-    eyes of the network that was asked for it.
+    eyes of the network that was asked for it. The students are others again, and are tested on images that were used
+    for nothing else.
 
     Args:
         folder: where everything is written; a second call finds what is there and goes on.
@@ -58,11 +63,13 @@ def demo(folder: Path, *, say: Callable[[str], object] = lambda text: None, prog
         say(f"[{time.perf_counter() - began:3.0f} s, about {left} s left] {text}")
 
     _make(folder)
-    digits = read_images("digits")
+    digits, test = read_images("digits"), read_images("digits", split="test")
     training = load_training("teachers", "digits")
     for seed, name in enumerate(("teacher", "judge")):
         tell(name, f"train the {name}, a ResNet-18 for 8x8 digits, {training.epochs} epochs")
-        squeeze(digits, training, folder / f"{name}.safetensors", seed=seed, device=device, progress=progress)
+        squeeze(
+            digits, training, folder / f"{name}.safetensors", test=test, seed=seed, device=device, progress=progress
+        )
     teacher = load_teacher(folder / "teacher.safetensors")
     for name in RECIPES:
         recipe = load_recipe(name, "digits")
@@ -75,8 +82,19 @@ def demo(folder: Path, *, say: Callable[[str], object] = lambda text: None, prog
         images = read_images(folder / name)
         results.append(evaluate([images], digits, load_protocol("paper-resnet18"), judge, progress=progress))
         if parallel.rank() == 0:
-            save_result(results[-1], folder / f"{name}.json")
             save_grid(images, folder / f"{name}.png")
+    tell("students", f"train {RUNS} students on each, {STUDENTS}, and test them on digits that nobody has seen")
+    for position, name in enumerate(RECIPES):
+        plan = Plan("quick", load_training("students", "quick"), (STUDENTS,), RUNS, 0, device)
+        path, sets = folder / f"{name}.json", [(read_images(folder / name), None)]
+        if path.exists():  # of an earlier demo
+            results[position] = with_accuracies(results[position], load_result(path))
+        truth = digits if position == 0 else None  # one yardstick is enough
+        results[position] = measure_accuracy(
+            sets, test, plan, real=truth, before=results[position], path=path, progress=progress
+        )
+        if parallel.rank() == 0:
+            save_result(results[position], path)
     if parallel.rank() == 0:
         save_grid(digits, folder / "real.png")
     return Demo(results, folder)

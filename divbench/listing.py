@@ -9,8 +9,11 @@ from divbench.generate.recipe import load_recipe, recipe_names
 from divbench.generate.terms import TERMS
 from divbench.images import DATASETS, READERS
 from divbench.metrics import METRICS
+from divbench.networks import CLASSIFIERS
 from divbench.protocol import load_protocol, protocol_names
 from divbench.report.render import Cell, Table
+from divbench.train.recipe import load_training
+from divbench.train.recipe import recipe_names as training_names
 
 
 def _first_line(item: object) -> str:
@@ -55,6 +58,22 @@ def recipes() -> Table:
     found = [(name, load_recipe(name)) for name in recipe_names()]
     rows: list[list[Cell]] = [[name, r.parity, r.ipc, r.iterations, r.description] for name, r in found]
     return Table("recipes", ["recipe", "parity", "images per class", "iterations", "what it is"], rows)
+
+
+def students() -> Table:
+    """Every recipe for students that comes with divbench."""
+    rows: list[list[Cell]] = []
+    for name in training_names("students"):
+        r = load_training("students", name)
+        rows.append([name, r.net, r.epochs, r.batch, r.labels.kind, r.loss.kind, r.augment.mix, r.description])
+    columns = ["recipe", "network", "epochs", "batch", "labels", "loss", "mix", "what it is"]
+    return Table("recipes for students (divbench train --recipe)", columns, rows)
+
+
+def networks() -> Table:
+    """Every network that can be a teacher or a student."""
+    rows: list[list[Cell]] = [[name, what] for name, what in CLASSIFIERS.items()]
+    return Table("networks (--net)", ["network", "what it is"], rows)
 
 
 def terms() -> Table:

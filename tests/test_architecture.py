@@ -13,6 +13,7 @@ import divbench
 
 ROOT = Path(divbench.__file__).parent
 RECORD_HALF = (
+    "combine",
     "results",
     "protocol",
     "statistics",
@@ -35,7 +36,10 @@ ALLOWED = {
         "divbench.constants", "divbench.errors", "divbench.files", "divbench.images", "divbench.registry",
         "divbench.storage",
     },
-    "report": {"divbench.errors", "divbench.protocol", "divbench.report", "divbench.results", "divbench.statistics"},
+    "report": {
+        "divbench.combine", "divbench.errors", "divbench.protocol", "divbench.report", "divbench.results",
+        "divbench.statistics",
+    },
     "embedders": {
         "divbench.cache", "divbench.constants", "divbench.embedders", "divbench.errors", "divbench.images",
         "divbench.networks", "divbench.parallel", "divbench.precision", "divbench.registry", "divbench.storage",
@@ -49,10 +53,11 @@ ALLOWED = {
         "divbench.teacher", "divbench.train",
     },
     "train": {
-        "divbench.augment", "divbench.constants", "divbench.embedders", "divbench.errors", "divbench.files",
-        "divbench.images", "divbench.labels", "divbench.networks", "divbench.parallel", "divbench.precision",
-        "divbench.progress", "divbench.protocol", "divbench.results", "divbench.seeds", "divbench.settings",
-        "divbench.statistics", "divbench.storage", "divbench.teacher", "divbench.train",
+        "divbench.augment", "divbench.combine", "divbench.constants", "divbench.embedders", "divbench.errors",
+        "divbench.files", "divbench.images", "divbench.labels", "divbench.networks", "divbench.parallel",
+        "divbench.precision",
+        "divbench.progress", "divbench.protocol", "divbench.provenance", "divbench.results", "divbench.seeds",
+        "divbench.settings", "divbench.statistics", "divbench.storage", "divbench.teacher", "divbench.train",
     },
     "labels": {
         "divbench.augment", "divbench.errors", "divbench.files", "divbench.labels", "divbench.storage",

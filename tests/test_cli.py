@@ -121,13 +121,13 @@ def test_compare_refuses_to_mix(tmp_path):
     assert run("compare", "--mixed", tmp_path / "a.json", tmp_path / "b.json").exit_code == 0
 
 
-@pytest.mark.parametrize("what", ["metrics", "embedders", "protocols", "readers", "datasets"])
+@pytest.mark.parametrize("what", ["metrics", "embedders", "protocols", "readers", "datasets", "students", "networks"])
 def test_lists(what):
     done = run("list", what)
     assert done.exit_code == 0, done.stderr
     expected = {
         "metrics": "coverage", "embedders": "resnet18", "protocols": "paper-clip",
-        "readers": "npz", "datasets": "digits",
+        "readers": "npz", "datasets": "digits", "students": "sre2l-cifar", "networks": "mobilenetv2",
     }  # fmt: skip
     assert expected[what] in done.stdout
 
@@ -318,3 +318,66 @@ def test_every_option_says_its_default_or_is_a_flag():
 def test_python_m_divbench():
     done = subprocess.run([sys.executable, "-m", "divbench", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("divbench, version")
+
+
+def test_train_adds_accuracies_to_scores_and_compare_shows_both(folders, tmp_path):
+    few = (
+        "--test",
+        folders / "real",
+        "--net",
+        "convnet1",
+        "--set",
+        "least_steps=2",
+        "--epochs",
+        "2",
+        "--device",
+        "cpu",
+    )
+    for name in ("one", "two"):
+        out = tmp_path / f"{name}.json"
+        assert run("score", folders / name, "--real", folders / "real", "-p", "quick", "-o", out).exit_code == 0
+        done = run("train", folders / name, *few, "--runs", "2", "-o", out)
+        assert done.exit_code == 0, done.stderr
+        assert "accuracy % ↑" in done.stdout
+        assert f"[2/2] convnet1 on {name}, seed 1: " in done.stderr
+        assert not (tmp_path / f"{name}.json.unfinished").exists()
+    shown = run("compare", tmp_path / "one.json", tmp_path / "two.json").stdout
+    assert "coverage ↑" in shown
+    assert "accuracy" in shown
+    assert "students convnet1" in shown
+    scored = run("score", folders / "one", "--real", folders / "real", "-p", "quick", "-o", tmp_path / "one.json")
+    assert scored.exit_code == 0, "scored again, the accuracies stay"
+    assert len(load_result(tmp_path / "one.json").accuracy("convnet1").runs) == 2
+    again = run("train", folders / "one", *few, "--runs", "3", "-o", tmp_path / "one.json")
+    assert "[3/3] convnet1 on one, seed 2: " in again.stderr
+    assert "[2/3]" not in again.stderr, "what is there is not trained again"
+    other = run("train", folders / "two", *few, "-o", tmp_path / "one.json")
+    assert other.exit_code == 2
+    assert "is the result of other images (one) than two; give another -o" in other.stderr
+    yardstick = run("train", folders / "one", *few, "--yardsticks", "--real", folders / "real", "--format", "csv")
+    assert "random real %" in yardstick.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--recipe", "quik"], "there is no training recipe 'quik'; did you mean 'quick'?"),
+        (["--set", "lr=fast"], "Expected `float`, got `str`"),
+        (["--set", "augment.mxi=none"], "did you mean 'augment.mix'?"),
+        (["--set", "batch=500"], "batch is 500, but the set has 18 images"),
+        (["--net", "resnet19"], "did you mean 'resnet18'"),
+        (["--recipe", "sre2l-cifar"], "needs a teacher: give --teacher FILE"),
+        (["--recipe", "sre2l-in1k"], "has no soft labels"),
+        (["--real", "digits"], "--real is for the yardstick: add --yardsticks"),
+        (["--runs", "0"], "0 is not in the range x>=1"),
+        (["--ipc", "7"], "7 were asked for"),
+        (["--teacher", "none.safetensors", "--recipe", "sre2l-cifar"], "none.safetensors: no such file"),
+        (["-o", "nowhere/r.json"], "there is no folder nowhere"),
+    ],
+)
+def test_train_says_what_is_wrong(folders, tmp_path, monkeypatch, arguments, complaint):
+    monkeypatch.chdir(tmp_path)
+    done = run("train", folders / "one", "--test", folders / "real", "--net", "convnet1", "--epochs", "1", *arguments)
+    assert done.exit_code == 2
+    assert complaint in done.stderr
+    assert os.listdir(tmp_path) == []

@@ -13,18 +13,23 @@ from divbench.train.recipe import change_training, load_training
 
 @pytest.fixture
 def hurried(monkeypatch):
-    training = change_training(load_training("teachers", "digits"), epochs=1, warmup_epochs=0, batch=256)
-    monkeypatch.setattr("divbench.demo.load_training", lambda name: training)
+    training = {
+        "teachers": change_training(load_training("teachers", "digits"), epochs=1, warmup_epochs=0, batch=256),
+        "students": change_training(load_training("students", "quick"), least_steps=2, epochs=2),
+    }
+    monkeypatch.setattr("divbench.demo.load_training", lambda kind, name: training[kind])
     monkeypatch.setattr("divbench.generate.job._BETTER_THAN_CHANCE", -1.0)
     monkeypatch.setattr(
         "divbench.demo.load_recipe", lambda name, dataset: change(load_recipe(name, dataset), ("iterations=2",))
     )
 
 
-def test_it_goes_the_whole_way_and_finds_it_again(hurried, tmp_path):
+def test_it_goes_the_whole_way_and_finds_it_again(hurried, tmp_path, monkeypatch):
     said = []
     made = demo(tmp_path / "demo", say=said.append)
-    assert [line.partition("] ")[2].split()[0] for line in said] == ["train", "train", "sre2l:", "sre2l+dire:", "score"]
+    assert [line.partition("] ")[2].split()[0] for line in said] == [
+        "train", "train", "sre2l:", "sre2l+dire:", "score", "train",
+    ]  # fmt: skip
     assert all("s left]" in line for line in said)
     assert [result.name for result in made.results] == list(RECIPES)
     for name, result in zip(RECIPES, made.results, strict=True):
@@ -32,8 +37,11 @@ def test_it_goes_the_whole_way_and_finds_it_again(hurried, tmp_path):
         assert load_result(tmp_path / "demo" / f"{name}.json") == result
         assert (tmp_path / "demo" / f"{name}.png").is_file()
         assert "resnet18 small-stem" in result.embedder
+        assert len(result.score("accuracy/convnet3").values) == 3
+    assert len(made.results[0].score("accuracy/convnet3").reference["random"]) == 3
     plain, dire = (msgspec.structs.replace(load_recipe(name, "digits"), name="", description="") for name in RECIPES)
     assert plain.terms != dire.terms
+    monkeypatch.setattr("divbench.train.train.Training", None)  # no student is trained again
     again = demo(tmp_path / "demo")
     assert [r.scores for r in again.results] == [r.scores for r in made.results]
 

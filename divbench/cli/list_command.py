@@ -8,7 +8,20 @@ from divbench.cli import _options
 @click.command("list")
 @click.argument(
     "what",
-    type=click.Choice(["metrics", "embedders", "protocols", "readers", "datasets", "recipes", "terms", "methods"]),
+    type=click.Choice(
+        [
+            "metrics",
+            "embedders",
+            "protocols",
+            "readers",
+            "datasets",
+            "recipes",
+            "terms",
+            "methods",
+            "students",
+            "networks",
+        ]
+    ),
 )
 @_options.format_
 def list_(what: str, format_: str) -> None:

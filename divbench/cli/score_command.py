@@ -1,5 +1,6 @@
 """``divbench score``."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -64,6 +65,8 @@ def score(
     """Score synthetic sets against real data. Several SETs are several seeds of one entry."""
     from divbench import parallel
     from divbench.cache import Cache
+    from divbench.combine import check_same_sets, with_accuracies
+    from divbench.errors import ResultError
     from divbench.evaluate import Embedding, evaluate
     from divbench.files import check_writable
     from divbench.images import read_images
@@ -71,12 +74,16 @@ def score(
     from divbench.protocol import load_protocol
     from divbench.report.render import render
     from divbench.report.tables import score_table
-    from divbench.results import save_result
+    from divbench.results import load_result, save_result
 
     if output is not None:
         if output.suffix in (".csv", ".md", ".tex", ".html"):
             raise click.UsageError(f"-o keeps the result, as JSON and not {output.suffix}: print tables with --format")
         check_writable(output)
+    before = None
+    if output is not None and output.exists():
+        with suppress(ResultError):  # of another version, or no result: it is written over
+            before = load_result(output)
     rules = load_protocol(protocol)
     truth = read_images(real, split=split, data_dir=data_dir, download=download)
     fakes = _options.read_sets(
@@ -97,6 +104,9 @@ def score(
         cache=None if no_cache else Cache(),
         progress=progress_bar if first else no_progress,
     )
+    if before is not None and before.accuracies and output is not None:
+        check_same_sets(before, output, result.sets, result.classes)
+        result = with_accuracies(result, before)
     if first:
         click.echo(render(score_table(result), format_), nl=False)
         if output is not None:

@@ -1,6 +1,5 @@
 """``divbench train``."""
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,10 @@ from divbench.cli._progress import progress_bar
 @click.option(
     "--yardsticks", is_flag=True, help="Train on random real images, too, as many as there are in the first SET."
 )
-@click.option("--real", default=None, help="Real training data for the yardstick.  [default: the train part of TEST]")
+@click.option("--real", default=None, help="Real training data for the yardstick.  [default: TEST]")
+@click.option(
+    "--real-split", default=None, help="Part of it.  [default: train of TEST, or the first of a named data set]"
+)
 @_options.ipc
 @_options.normalized
 @_options.per_class
@@ -62,9 +64,9 @@ from divbench.cli._progress import progress_bar
 def train(
     sets: tuple[str, ...], test: str, split: str | None, recipe: str, net: str | None, teachers: tuple[Path, ...],
     teacher_net: str | None, mean_std: str | None, labels: Path | None, runs: int, seed: int, epochs: int | None,
-    changes: tuple[str, ...], yardsticks: bool, real: str | None, ipc: int | None, normalized: str | None,
-    per_class: int | None, as_is: bool, classes: str | None, common_classes: bool, data_dir: Path | None,
-    download: bool, device: str | None, name: str | None, output: Path | None, format_: str,
+    changes: tuple[str, ...], yardsticks: bool, real: str | None, real_split: str | None, ipc: int | None,
+    normalized: str | None, per_class: int | None, as_is: bool, classes: str | None, common_classes: bool,
+    data_dir: Path | None, download: bool, device: str | None, name: str | None, output: Path | None, format_: str,
 ) -> None:  # fmt: skip
     """Train students on synthetic sets and test them on real images. Several SETs are several seeds of one entry.
 
@@ -80,68 +82,52 @@ def train(
 
     from divbench.embedders import choose_device
     from divbench.files import check_writable
-    from divbench.images import DATASETS, match_sets, read_images, take_per_class
+    from divbench.images import DATASETS, read_images
     from divbench.progress import no_progress
-    from divbench.provenance import environment
     from divbench.report.render import render
     from divbench.report.tables import accuracy_table
     from divbench.results import load_result, save_result
     from divbench.teacher import load_teacher
-    from divbench.train.accuracy import accuracy_result, check_same_sets, known_runs, record_of
+    from divbench.train.measure import Matching, measure_accuracy
     from divbench.train.train import Plan
-    from divbench.train.train import train as run
 
     if output is not None:
         check_writable(output)
-    began = time.perf_counter()
-    before = load_result(output) if output is not None and output.exists() else None
+    plan = Plan(
+        name=recipe,
+        recipe=rules,
+        nets=tuple(net.split(",")) if net else (rules.net,),
+        runs=runs,
+        seed=seed,
+        device=choose_device(device),
+        labels=labels,
+        kept=None if output is None else output.with_name(f"{output.name}.unfinished"),
+    )
     part = split or (DATASETS[test].splits[-1] if test in DATASETS else None)
-    truth = read_images(test, split=part, data_dir=data_dir, download=download)
-    read, folders = [], []
+    tests = read_images(test, split=part, data_dir=data_dir, download=download)
+    read = []
     for source in sets:
-        found = _options.read_sets(
+        repeats = _options.read_sets(
             [source], normalized=normalized, as_is=as_is, per_class=per_class, data_dir=data_dir, download=download
         )
-        read += found
-        folders += [Path(source) if Path(source).is_dir() else None] * len(found)
-    reference = [read_images(real or test, split=None if real else "train", data_dir=data_dir)] if yardsticks else []
+        read += [(images, Path(source) if Path(source).is_dir() else None) for images in repeats]
+    if yardsticks:
+        truth = read_images(real or test, split=real_split or (None if real else "train"), data_dir=data_dir)
     first = parallel.rank() == 0
-    for images in (truth, *read, *reference) if first else ():
+    for images in (tests, *(images for images, _ in read), *([truth] if yardsticks else [])) if first else ():
         click.echo(f"{images.name}: {images.recognised}", err=True)
-    matched, tests = match_sets(read, truth, classes, common_classes)
-    matched = matched if ipc is None else [take_per_class(images, ipc) for images in matched]
-    reference = [match_sets([images], tests, classes, common_classes)[0][0] for images in reference]
-    records, tested_on = [record_of(images) for images in matched], record_of(tests)
-    if before is not None and output is not None:
-        check_same_sets(before, output, records, tests.classes)
-    plan = Plan(
-        rules,
-        tuple(net.split(",")) if net else (rules.net,),
-        runs,
-        seed,
-        choose_device(device),
-        labels,
-        None if output is None else output.with_name(f"{output.name}.unfinished"),
-    )
-    made = run(
-        list(zip(matched, folders, strict=True)),
+    result = measure_accuracy(
+        read,
         tests,
         plan,
+        name=name,
+        matching=Matching(ipc, classes, common_classes),
         teachers=[load_teacher(path, net=teacher_net, mean_std=mean_std) for path in teachers],
-        real=reference[0] if reference else None,
-        known=lambda name, digest: known_runs(before, output, name, digest),
+        real=truth if yardsticks else None,
+        before=load_result(output) if output is not None and output.exists() else None,
+        path=output,
         progress=progress_bar if first else no_progress,
         report=lambda title, done: click.echo(f"{title}: {_said(done)}", err=True),
-    )
-    result = accuracy_result(
-        before,
-        made,
-        name=name or matched[0].name.partition("#")[0],
-        recipe=(recipe, rules),
-        classes=tests.classes,
-        sets=records,
-        test=tested_on,
-        environment=environment(time.perf_counter() - began, str(plan.device)),
     )
     if first:
         click.echo(render(accuracy_table(result), format_), nl=False)

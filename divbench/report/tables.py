@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from statistics import fmean, stdev
 
+from divbench.combine import joined
 from divbench.errors import ResultError, shorten
 from divbench.protocol import Scope
 from divbench.report.render import Cell, Measured, Table
@@ -39,6 +40,7 @@ def compare_table(results: Sequence[Result], scope: Scope = "class", mixed: bool
     Raises:
         ResultError: protocols, real sets or classes differ (unless ``mixed``), or no result has the scope.
     """
+    results = joined(results)
     if not mixed:
         check_comparable(results)
     kept = [r for r in results if any(s.scope == scope for s in r.scores)]
@@ -95,6 +97,7 @@ def differences_table(results: Sequence[Result], scope: Scope = "class") -> Tabl
     Raises:
         ResultError: fewer than two entries, not comparable, of unequal IPC, or without values of classes.
     """
+    results = joined(results)
     check_comparable(results)
     if len(results) < 2 or scope != "class":
         raise ResultError("differences are paired over classes: give two or more results, at class scope")

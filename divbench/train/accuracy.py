@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from divbench.embedders.embed import content_of
-from divbench.errors import ResultError, shorten
+from divbench.errors import ResultError
 from divbench.images import ImageSet
 from divbench.protocol import Scope
 from divbench.results import ACCURACY, SCHEMA, Accuracy, Environment, Interval, Result, Run, Score, SetRecord, mean
@@ -19,7 +19,6 @@ _LEVEL = 0.95
 
 
 def accuracy_result(
-    before: Result | None,
     trained: Trained,
     *,
     name: str,
@@ -29,19 +28,18 @@ def accuracy_result(
     test: SetRecord,
     environment: Environment,
 ) -> Result:
-    """The result of an entry with accuracies, which take the place of those of the same networks.
+    """The result of an entry whose students were trained; see `divbench.combine` for those that were scored, too.
 
     Args:
-        before: what is known of the same sets already, such as their diversity; None: nothing.
         trained: the students.
-        name: of the entry, where nothing was known.
+        name: of the entry.
         recipe: name and recipe, as asked for.
         classes: of the test images.
         sets: what the students were trained on.
         test: what they were tested on.
-        environment: of this run; where something was known, that of the scores stays.
+        environment: of this run.
     """
-    accuracies = [
+    accuracies = tuple(
         Accuracy(
             net=net,
             recipe=recipe[0],
@@ -53,30 +51,22 @@ def accuracy_result(
             runs=runs,
         )
         for net, runs in trained.runs.items()
-    ]
+    )
     per_class = [n for record in sets for n in record.per_class]
     counts = ((min(trained.counts), max(trained.counts)), (min(per_class), max(per_class)))
-    scores = tuple(score for one in accuracies for score in _scores(one, trained, counts))
-    if before is None:
-        return Result(
-            schema=SCHEMA,
-            name=name,
-            protocol=None,
-            protocol_digest=None,
-            embedder=None,
-            classes=classes,
-            real=None,
-            sets=tuple(sets),
-            scores=scores,
-            cautions=(),
-            environment=environment,
-            accuracies=tuple(accuracies),
-        )
-    fresh = {score.metric for score in scores}
-    return msgspec.structs.replace(
-        before,
-        scores=(*(score for score in before.scores if score.metric not in fresh), *scores),
-        accuracies=(*(one for one in before.accuracies if ACCURACY + one.net not in fresh), *accuracies),
+    return Result(
+        schema=SCHEMA,
+        name=name,
+        protocol=None,
+        protocol_digest=None,
+        embedder=None,
+        classes=classes,
+        real=None,
+        sets=tuple(sets),
+        scores=tuple(score for one in accuracies for score in _scores(one, trained, counts)),
+        cautions=(),
+        environment=environment,
+        accuracies=accuracies,
     )
 
 
@@ -92,19 +82,6 @@ def record_of(images: ImageSet) -> SetRecord:
         remarks=content.remarks,
         notes=images.notes,
     )
-
-
-def check_same_sets(before: Result, path: Path, sets: Sequence[SetRecord], classes: tuple[str, ...]) -> None:
-    """Raise `ResultError` where a result is not of these very sets, in this order, and these classes."""
-    if [one.digest for one in before.sets] != [one.digest for one in sets]:
-        raise ResultError(
-            f"{path}: is the result of other images ({shorten([one.name for one in before.sets])}) than "
-            f"{shorten([one.name for one in sets])}; give another -o, or the same sets with the same --ipc"
-        )
-    if before.classes != classes:
-        raise ResultError(
-            f"{path}: has the classes {shorten(before.classes)}, the test images {shorten(classes)}; give another -o"
-        )
 
 
 def known_runs(before: Result | None, path: Path | None, net: str, digest: str) -> tuple[Run, ...]:

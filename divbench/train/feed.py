@@ -108,8 +108,7 @@ class Feed:
     @property
     def steps(self) -> int:
         """Batches in an epoch."""
-        whole, rest = divmod(len(self.stock.images), self.batch)
-        return whole + (self.leftover and rest >= 2 * self.world)
+        return steps_of(len(self.stock.images), self.batch, self.world, self.leftover)
 
     def epoch(self, epoch: int, start: int = 0) -> Generator[Shown, None, None]:
         """This process's slices of the batches from ``start`` on."""
@@ -211,8 +210,7 @@ class Replay:
     @property
     def steps(self) -> int:
         """Batches in an epoch."""
-        whole, rest = divmod(self.store.samples, self.store.batch)
-        return whole + (rest >= 2 * self.world)
+        return steps_of(self.store.samples, self.store.batch, self.world, leftover=True)
 
     def epoch(self, epoch: int, start: int = 0) -> Generator[Shown, None, None]:
         """This process's slices of the batches from ``start`` on."""
@@ -247,6 +245,12 @@ def _labelled(
     moved = [value.to(stock.device, non_blocking=True) for value in (rows, labels, partners, others)]
     rows, labels, partners, others = moved
     return Shown(images, rows, labels, partners, others, share, size, mine)
+
+
+def steps_of(count: int, batch: int, world: int, leftover: bool) -> int:
+    """Batches that an epoch of ``count`` images makes: what is left over is one where every process has two of it."""
+    whole, rest = divmod(count, batch)
+    return whole + (leftover and rest >= 2 * world)
 
 
 def cut(pixels: Tensor, boxes: Tensor, flips: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from divbench.settings import json_types
 COMPUTED, OF_TEACHER = "computed", "teacher"
 """As ``mean_std``: of the training images themselves, or that of the (first) teacher."""
 _CHANGED = "changed by the user"
+_WORDS = ("dataset", "description")
 Kind = Literal["teachers", "students"]
 
 
@@ -85,6 +86,7 @@ class TrainRecipe(Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         dataset: whose images the numbers are meant for.
+        description: one line.
         net: see `divbench.networks.build_classifier`.
         size: side in pixels of the images that the network sees; 0: that of the images, which must all be alike.
         resize: pixels that the shorter edge gets before the middle is cut out, in testing and where no random resized
@@ -95,9 +97,9 @@ class TrainRecipe(Struct, frozen=True, forbid_unknown_fields=True):
         lr: greatest learning rate.
         weight_decay: of the parameters that ``decayed`` names.
         schedule: ``cosine``: half a wave from ``lr`` to 0, epoch by epoch; ``one-cycle``: the same step by step;
-            ``half-cosine``: a quarter of a wave, from ``lr`` to 0.7 ``lr`` halfway and 0 at the end, epoch by epoch;
-            ``thirds``: a tenth of the rate after each third of the epochs; ``halves``: a tenth of it in the second
-            half; ``constant``.
+            ``half-cosine``: a quarter of a wave, from ``lr`` to 0.85 ``lr`` halfway and 0.5 ``lr`` at the end, epoch by
+            epoch; ``thirds``: a tenth of the rate after each third of the epochs; ``halves``: a tenth of it after the
+            first ``epochs // 2 + 1``; ``constant``.
         warmup_epochs: the rate rises in a straight line from a hundredth of ``lr`` before the schedule starts.
         precision: of the network's convolutions and products; weights and their updates are float32.
         augment: see there.
@@ -129,6 +131,7 @@ class TrainRecipe(Struct, frozen=True, forbid_unknown_fields=True):
     precision: Literal["float32", "bfloat16"]
     augment: Augmentation
     sources: dict[str, str]
+    description: str = ""
     holdout: float = 0.0
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
     momentum: float = 0.0
@@ -186,6 +189,11 @@ def _problems(recipe: TrainRecipe) -> list[str]:
             f"labels are {recipe.labels.kind}, but loss.kind is {loss.kind!r}: cross_entropy goes with hard labels, kl "
             "and mse with soft ones"
         )
+    if augment.siamese != "none" and recipe.labels.kind in ("online", "fkd"):
+        found.append(
+            f"augment.siamese is {augment.siamese!r}, but labels are {recipe.labels.kind}: the teacher would not see "
+            "what the student sees; set augment.siamese = none"
+        )
     if recipe.optimizer != "sgd" and recipe.momentum:
         found.append(f"momentum is {recipe.momentum}, but {recipe.optimizer} has betas; set momentum = 0")
     if recipe.mean_std not in (COMPUTED, OF_TEACHER):
@@ -205,7 +213,7 @@ def _value(recipe: TrainRecipe, key: str) -> Any:
 
 def what_counts(recipe: TrainRecipe | dict[str, Any]) -> dict[str, Any]:
     """What of a recipe decides the weights of the network, in JSON types: neither its name nor the sources."""
-    return {key: value for key, value in json_types(recipe).items() if key not in ("dataset", "sources")}
+    return {key: value for key, value in json_types(recipe).items() if key not in (*_WORDS, "sources")}
 
 
 def recipe_names(kind: Kind) -> list[str]:
@@ -252,7 +260,7 @@ def change_training(recipe: TrainRecipe, **values: Any) -> TrainRecipe:
         place = plain
         for section in sections:
             place = place.get(section) if isinstance(place.get(section), dict) else {}
-        if last not in place or key.partition(".")[0] in ("sources", "dataset"):
+        if last not in place or key.partition(".")[0] in ("sources", *_WORDS):
             raise RecipeError(f"recipe {recipe.dataset!r} has no {key!r} to change; {_keys(key, plain)}")
         place[last] = value
     plain["sources"] = {**recipe.sources, **dict.fromkeys(given, _CHANGED)}
@@ -269,7 +277,7 @@ def is_changed(recipe: TrainRecipe, key: str) -> bool:
 
 def _keys(wrong: str, plain: dict[str, Any]) -> str:
     sections = {f"{key}.{inner}" for key in ("augment", "labels", "loss") for inner in plain[key]}
-    known = sorted((set(plain) | sections) - {"sources", "dataset"})
+    known = sorted((set(plain) | sections) - {"sources", *_WORDS})
     close = difflib.get_close_matches(wrong, known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"it has {', '.join(known)}"
 

@@ -13,7 +13,7 @@ from divbench.errors import InputError, RecipeError
 from divbench.labels.fkd_tar import FkdFolder, read_fkd
 from divbench.labels.store import LabelStore, agreement, read_labels
 from divbench.teacher import LABELLED_AT_ONCE, Labeller, Teacher
-from divbench.train.feed import Batches, Feed, Replay
+from divbench.train.feed import Batches, Feed, Replay, steps_of
 from divbench.train.loop import right_per_class
 from divbench.train.objective import Objective, rounding
 from divbench.train.recipe import TrainRecipe, is_changed
@@ -173,10 +173,11 @@ def fit(recipe: TrainRecipe, count: int, world: int) -> tuple[TrainRecipe, tuple
                 f"batch is {recipe.batch}, but the set has {count} images; give --set batch={count} or less"
             )
         notes.append(f"batch {recipe.batch} -> {count}, the whole set, as published loaders do")
-        recipe = msgspec.structs.replace(recipe, batch=count)
-    if recipe.batch < 2 * world:
-        raise RecipeError(f"batch is {recipe.batch}, but each of the {world} processes needs at least 2 images of it")
-    steps = -(-count // recipe.batch) if recipe.leftover else count // recipe.batch
+    batch = min(recipe.batch, count)
+    if batch < 2 * world:
+        raise RecipeError(f"batch is {batch}, but each of the {world} processes needs at least 2 images of it")
+    recipe = msgspec.structs.replace(recipe, batch=batch)
+    steps = steps_of(count, batch, world, recipe.leftover)
     if recipe.least_steps > recipe.epochs * steps:
         epochs = -(-recipe.least_steps // steps)
         notes.append(f"epochs {recipe.epochs} -> {epochs}, for {recipe.least_steps} steps")

@@ -41,6 +41,7 @@ class Plan:
     """Which students are trained.
 
     Attributes:
+        name: of the recipe.
         recipe: how; its ``net`` does not count.
         nets: networks, as `divbench.networks.build_classifier` takes them.
         runs: students of each network on each set.
@@ -50,6 +51,7 @@ class Plan:
         kept: folder where finished and unfinished runs are kept until `forget`; None: nowhere.
     """
 
+    name: str
     recipe: TrainRecipe
     nets: tuple[str, ...]
     runs: int

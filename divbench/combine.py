@@ -1,0 +1,57 @@
+"""What was scored and what was trained of the same images, in one result. No torch in here."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from divbench.errors import ResultError, shorten
+from divbench.results import ACCURACY, Result, SetRecord
+
+
+def check_same_sets(before: Result, path: Path, sets: Sequence[SetRecord], classes: tuple[str, ...]) -> None:
+    """Raise `ResultError` where the result in ``path`` is not of these very images, in this order, and classes."""
+    if _digests(before.sets) != _digests(sets):
+        raise ResultError(
+            f"{path}: is the result of other images ({shorten([one.name for one in before.sets])}) than "
+            f"{shorten([one.name for one in sets])}; give another -o, or the same sets with the same --ipc"
+        )
+    if before.classes != classes:
+        raise ResultError(
+            f"{path}: has the classes {shorten(before.classes)}, and these are {shorten(classes)}; give another -o"
+        )
+
+
+def with_accuracies(result: Result, other: Result) -> Result:
+    """``result`` with the accuracies of ``other``, of the same images; they replace those of equal networks."""
+    nets = {ACCURACY + one.net for one in other.accuracies}
+    kept = [score for score in result.scores if score.metric not in nets]
+    return msgspec.structs.replace(
+        result,
+        scores=(*kept, *(score for score in other.scores if score.metric in nets)),
+        accuracies=(*(one for one in result.accuracies if ACCURACY + one.net not in nets), *other.accuracies),
+    )
+
+
+def joined(results: Sequence[Result]) -> list[Result]:
+    """The results, those of one name and the same images as one, where one was scored and others were trained."""
+    found: list[Result] = []
+    for result in results:
+        place = next((i for i, one in enumerate(found) if _are_parts(one, result)), None)
+        if place is None:
+            found.append(result)
+        elif found[place].protocol is None:
+            found[place] = with_accuracies(result, found[place])
+        else:
+            found[place] = with_accuracies(found[place], result)
+    return found
+
+
+def _are_parts(one: Result, other: Result) -> bool:
+    same = (one.name, one.classes, _digests(one.sets)) == (other.name, other.classes, _digests(other.sets))
+    apart = not {a.net for a in one.accuracies} & {b.net for b in other.accuracies}
+    return same and apart and (one.protocol is None or other.protocol is None)
+
+
+def _digests(sets: Sequence[SetRecord]) -> list[str]:
+    return [one.digest for one in sets]

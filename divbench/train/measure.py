@@ -1,0 +1,93 @@
+"""From image sets to a Result with accuracies. What the command line and the demo share."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from divbench.combine import check_same_sets, with_accuracies
+from divbench.images import ImageSet, match_sets, take_per_class
+from divbench.progress import Progress, no_progress
+from divbench.provenance import environment
+from divbench.results import Result, Run
+from divbench.teacher import Teacher
+from divbench.train.accuracy import accuracy_result, known_runs, record_of
+from divbench.train.train import Plan, train
+
+
+@dataclass(frozen=True)
+class Matching:
+    """Which images of the sets are used.
+
+    Attributes:
+        ipc: the first ``ipc`` of each class only; None: all.
+        classes: how the sets name the classes of the test images (``index``, ``name``, ``wnid``), if that is not plain.
+        common: leave out classes that only one side has.
+    """
+
+    ipc: int | None = None
+    classes: str | None = None
+    common: bool = False
+
+
+def measure_accuracy(
+    sets: Sequence[tuple[ImageSet, Path | None]],
+    test: ImageSet,
+    plan: Plan,
+    *,
+    name: str | None = None,
+    matching: Matching | None = None,
+    teachers: Sequence[Teacher] = (),
+    real: ImageSet | None = None,
+    before: Result | None = None,
+    path: Path | None = None,
+    progress: Progress = no_progress,
+    report: Callable[[str, Run], object] = lambda title, run: None,
+) -> Result:
+    """Train students on image sets, several seeds of one entry, and say how many test images they tell rightly.
+
+    Args:
+        sets: each with the folder that may hold stored soft labels.
+        test: real images that were used for nothing else.
+        plan: which students, and how they are trained; its ``kept`` is there until `Plan.forget`.
+        name: of the entry; default: that of ``before``, or of the first set.
+        matching: which images are used; default: all.
+        teachers: that give soft labels, where the recipe asks for them.
+        real: real training images, of which a random subset is trained on as a yardstick.
+        before: what is known of these sets already, such as their diversity; runs that it holds are not made again.
+        path: of ``before``, for messages.
+        progress, report: see `divbench.train.train.train`.
+
+    Raises:
+        ResultError: ``before`` is of other images, or has accuracies by another recipe.
+        DivbenchError: see `divbench.train.train.train`.
+    """
+    began, chosen = time.perf_counter(), matching or Matching()
+    matched, tests = match_sets([images for images, _ in sets], test, chosen.classes, chosen.common)
+    if chosen.ipc is not None:
+        matched = [take_per_class(images, chosen.ipc) for images in matched]
+    if real is not None:
+        (real,), tests = match_sets([real], tests, chosen.classes, chosen.common)
+    records = [record_of(images) for images in matched]
+    if before is not None:
+        check_same_sets(before, path or Path(before.name), records, tests.classes)
+    trained = train(
+        [(images, folder) for images, (_, folder) in zip(matched, sets, strict=True)],
+        tests,
+        plan,
+        teachers=teachers,
+        real=real,
+        known=lambda net, digest: known_runs(before, path, net, digest),
+        progress=progress,
+        report=report,
+    )
+    result = accuracy_result(
+        trained,
+        name=name or (matched[0].name.partition("#")[0] if before is None else before.name),
+        recipe=(plan.name, plan.recipe),
+        classes=tests.classes,
+        sets=records,
+        test=record_of(tests),
+        environment=environment(time.perf_counter() - began, str(plan.device)),
+    )
+    return result if before is None else with_accuracies(before, result)

@@ -1,0 +1,180 @@
+"""Accuracies in results: as scores, beside diversity, with intervals that say what they are about."""
+
+import math
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from divbench.combine import joined
+from divbench.embedders.embed import embed
+from divbench.errors import ResultError
+from divbench.report.tables import accuracy_table, compare_table, differences_table
+from divbench.results import load_result, save_result
+from divbench.scoring import score
+from divbench.statistics import t_half_width
+from divbench.train.measure import Matching, measure_accuracy
+from tests.generate.teachers import write_teacher
+from tests.train.students import images as clear_images
+from tests.train.students import plan, recipe
+
+
+def images(*args, **values):
+    """Images that are hard to tell apart."""
+    return clear_images(*args, **{"spread": 250, **values})
+
+
+TEST = images(10, seed=9, name="tests")
+REAL = images(20, seed=2, name="real")
+
+
+def measure(*sets, what=None, **values):
+    few = plan(recipe(epochs=2), runs=3)
+    return measure_accuracy([(one, None) for one in sets or [images()]], TEST, what or few, **values)
+
+
+def scored(one):
+    return score(embed(one, "pixels"), embed(REAL, "pixels"), "quick", name=one.name)
+
+
+@pytest.fixture(scope="module")
+def made():
+    return measure()
+
+
+def test_an_accuracy_is_a_score(made):
+    runs = made.accuracy("convnet1").own
+    whole, inside = (made.score("accuracy/convnet1", scope) for scope in ("dataset", "class"))
+    assert whole.values == tuple(run.accuracy for run in runs)
+    assert whole.value == pytest.approx(sum(whole.values) / 3)
+    assert inside.values == pytest.approx(whole.values), "all classes have as many test images"
+    assert inside.per_class == tuple(run.per_class for run in runs)
+    assert whole.higher_is_better
+    assert (whole.n_real, whole.n_fake) == ((10, 10), (6, 6))
+    assert (made.protocol, made.embedder, made.real) == (None, None, None)
+    half = t_half_width(whole.values)
+    assert (whole.interval.low, whole.interval.high) == pytest.approx((whole.value - half, whole.value + half))
+    assert (whole.interval.procedure, whole.interval.about) == ("t over 3 runs", "these sets")
+    assert made.accuracy("convnet1").settings["epochs"] == 2
+    assert made.accuracy("convnet1").test.digest == embed(TEST, "pixels").source
+    assert made.sets[0].digest == embed(images(), "pixels").source
+
+
+def test_classes_of_unequal_size_count_alike_at_class_scope():
+    rows = (TEST.labels > 0) | (TEST.labels.cumsum(0).eq(0) & (TEST.labels == 0))
+    uneven = TEST.select(rows.nonzero()[5:, 0])
+    found = measure_accuracy([(images(), None)], uneven, plan(recipe(epochs=2)))
+    (run,) = found.accuracy("convnet1").runs
+    counts = uneven.labels.bincount().tolist()
+    assert found.score("accuracy/convnet1", "dataset").value == pytest.approx(
+        sum(share * count for share, count in zip(run.per_class, counts, strict=True)) / sum(counts)
+    )
+    assert found.score("accuracy/convnet1").value == pytest.approx(sum(run.per_class) / 3)
+
+
+def test_one_run_has_no_interval_and_several_sets_speak_about_the_method():
+    alone = measure(what=plan(recipe(epochs=1)))
+    assert alone.score("accuracy/convnet1").interval is None
+    assert "one run (n = 1) and so no interval: patches convnet1" in accuracy_table(alone).notes[-1]
+    several = measure(images(), images(seed=1, name="b"), images(seed=2, name="c"), what=plan(recipe(epochs=1), runs=2))
+    found = several.score("accuracy/convnet1", "dataset")
+    assert len(found.values) == 6
+    means = [sum(found.values[i : i + 2]) / 2 for i in (0, 2, 4)]
+    assert found.interval.high - found.interval.low == pytest.approx(2 * t_half_width(means))
+    assert (found.interval.procedure, found.interval.about) == ("t over the mean runs of 3 sets", "the method")
+
+
+def test_results_come_back_from_files_and_edited_ones_are_refused(made, tmp_path):
+    path = tmp_path / "r.json"
+    save_result(made, path)
+    assert load_result(path) == made
+
+    def edited(change):
+        plain = msgspec.json.decode(path.read_bytes())
+        change(plain)
+        (tmp_path / "e.json").write_bytes(msgspec.json.encode(plain))
+        return tmp_path / "e.json"
+
+    for change, complaint in (
+        (lambda d: d["accuracies"][0]["runs"].pop(), "has 3 values for 2 runs"),
+        (lambda d: d["accuracies"][0]["runs"][0].update(accuracy=0.99), "has other values than its runs"),
+        (lambda d: d.update(accuracies=[]), "has 3 values for 0 sets"),
+        (lambda d: d.update(embedder="x"), "has parts of a protocol only"),
+    ):
+        with pytest.raises(ResultError, match=complaint):
+            load_result(edited(change))
+
+
+def test_accuracies_join_the_scores_of_the_same_images(made):
+    before = scored(images())
+    result = measure(before=before, path=Path("r.json"))
+    assert result.scores[: len(before.scores)] == before.scores
+    assert result.score("accuracy/convnet1") == made.score("accuracy/convnet1")
+    more = measure(what=plan(recipe(epochs=2), nets=("convnet2",)), before=result, path=Path("r.json"))
+    assert [one.net for one in more.accuracies] == ["convnet1", "convnet2"]
+    assert more.score("accuracy/convnet1") == result.score("accuracy/convnet1")
+    with pytest.raises(ResultError, match=r"r.json: is the result of other images \(patches\) than patches"):
+        measure(images(seed=1), before=before, path=Path("r.json"))
+    with pytest.raises(ResultError, match="holds accuracies of convnet1 by another recipe.*give another -o"):
+        measure(what=plan(recipe(epochs=3)), before=result, path=Path("r.json"))
+    for parts in ([before, made], [made, before]):
+        (whole,) = joined(parts)
+        assert (whole.scores, whole.protocol) == ((*before.scores, *made.scores), before.protocol)
+    assert joined([result, made]) == [result, made], "two accuracies of one network stay apart"
+
+
+def test_tables_show_diversity_and_accuracy_side_by_side(made):
+    other = images(seed=4, name="other")
+    results = [measure(before=scored(images()), real=REAL), measure(other, before=scored(other))]
+    table = compare_table(results)
+    at = table.columns.index("accuracy/convnet1 ↑")
+    assert "vendi ↑" in table.columns
+    assert [row[0] for row in table.rows[:2]] == ["patches", "other"]
+    assert table.rows[0][at].value == results[0].score("accuracy/convnet1").value
+    yardstick = next(row for row in table.rows if row[0] == "(random real)")
+    assert yardstick[at] == results[0].score("accuracy/convnet1").reference_value("random")
+    assert any("recipe quick, labels hard" in note and "after the last epoch" in note for note in table.notes)
+    differences = differences_table(results)
+    assert "Δ accuracy/convnet1 ↑" in differences.columns
+    effect = differences.rows[0][differences.columns.index("Δ accuracy/convnet1 ↑")].value
+    assert effect == pytest.approx(
+        results[1].score("accuracy/convnet1").value - results[0].score("accuracy/convnet1").value
+    )
+
+
+def test_a_table_of_accuracies_has_mean_deviation_and_every_run(made):
+    table = accuracy_table(measure(real=REAL))
+    (row,) = table.rows
+    values = [100 * run.accuracy for run in made.accuracy("convnet1").own]
+    mean = sum(values) / 3
+    deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / 2)
+    assert row[:4] == ["convnet1", 3, pytest.approx(mean), pytest.approx(deviation)]
+    assert row[4] == " ".join(f"{value:.2f}" for value in values)
+    assert table.columns[-1] == "random real %"
+
+
+def test_numbers_of_other_recipes_do_not_share_a_table(made):
+    other = measure(images(seed=4, name="other"), what=plan(recipe(epochs=3)))
+    with pytest.raises(ResultError, match="different recipes, labels or test sets of convnet1"):
+        compare_table([made, other])
+    assert len(compare_table([made, other], mixed=True).rows) == 2
+    fine = measure(images(seed=4, name="other"), what=plan(recipe(epochs=3), nets=("convnet2",)))
+    assert len(compare_table([made, fine]).rows) == 2
+
+
+def test_the_teacher_is_a_yardstick(tmp_path):
+    teacher = write_teacher(tmp_path / "t.safetensors", real=clear_images(40, seed=5))
+    sets, test = [(clear_images(), None)], clear_images(10, seed=9)
+    found = measure_accuracy(sets, test, plan(recipe("sre2l-cifar", epochs=1)), teachers=[teacher])
+    (value,) = found.score("accuracy/convnet1", "dataset").reference["teacher"]
+    assert value > 0.9
+    assert accuracy_table(found).rows[0][-1] == pytest.approx(100 * value)
+
+
+def test_some_images_and_classes_alone():
+    found = measure(matching=Matching(ipc=2))
+    assert found.sets[0].per_class == (2, 2, 2)
+    two = images(classes=("bee", "cow"))
+    common = measure(two, matching=Matching(common=True))
+    assert common.classes == ("bee", "cow")
+    assert common.accuracy("convnet1").test.count == 20
