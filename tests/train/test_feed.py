@@ -221,6 +221,7 @@ def test_crops_of_originals_are_not_cut_again():
     mirrored = (with_flips == without.flip(3)).flatten(1).all(1)
     assert (same ^ mirrored).all()
     assert 4 < int(mirrored.sum()) < 23
+    assert without.equal(without.round()), "as they were read"
 
 
 def patches_of(image, grid):
