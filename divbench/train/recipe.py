@@ -112,7 +112,8 @@ class TrainRecipe(Struct, frozen=True, forbid_unknown_fields=True):
         decayed: ``all`` parameters, or ``matrices``: those with two or more dimensions.
         label_smoothing: share of each hard label that is spread evenly over the classes.
         leftover: whether what is left over after the last whole batch makes a smaller one, or waits for another epoch.
-        least_steps: more epochs are trained where ``epochs`` make fewer optimiser steps than this.
+        least_steps: more epochs are trained where ``epochs`` make fewer optimiser steps than this, unless the user gave
+            their number.
         test_every: epochs between tests; the last one is always tested.
         labels, loss: see there.
     """

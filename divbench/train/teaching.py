@@ -12,6 +12,7 @@ from divbench import parallel
 from divbench.errors import InputError, RecipeError
 from divbench.labels.fkd_tar import FkdFolder, read_fkd
 from divbench.labels.store import LabelStore, agreement, read_labels
+from divbench.seeds import seeded
 from divbench.teacher import LABELLED_AT_ONCE, Labeller, Teacher
 from divbench.train.feed import Batches, Feed, Replay, steps_of
 from divbench.train.loop import right_per_class
@@ -125,10 +126,13 @@ class Teaching:
         return Lesson(recipe, batches, Objective(recipe, (), static), source, notes)
 
     def _asked(self, stock: Stock, teachers: Sequence[Labeller]) -> Tensor:
-        """[N, C] mean logits of every image as it is."""
+        """[N, C] mean logits of every image as it is; in random batches, since those in order have few classes."""
+        order = torch.randperm(len(stock.images), generator=seeded("static labels"))
+        batches = stock.batches((rows, None) for rows in order.split(LABELLED_AT_ONCE))
         with torch.no_grad(), rounding(self.recipe, self.device):
-            parts = [[teacher(pixels) for teacher in teachers] for pixels, _ in stock.in_order(LABELLED_AT_ONCE)]
-        return torch.cat([torch.stack(part).float().mean(0) for part in parts])
+            found = [torch.stack([teacher(pixels) for teacher in teachers]).float().mean(0) for pixels in batches]
+        logits = torch.cat(found)
+        return logits[order.argsort().to(logits.device)]
 
     def _replayed(self, stock: Stock, stored: Path | None, rank: int, world: int) -> Lesson:
         if stored is not None and (stored / "epoch_0").is_dir():
@@ -178,7 +182,8 @@ def fit(recipe: TrainRecipe, count: int, world: int) -> tuple[TrainRecipe, tuple
         raise RecipeError(f"batch is {batch}, but each of the {world} processes needs at least 2 images of it")
     recipe = msgspec.structs.replace(recipe, batch=batch)
     steps = steps_of(count, batch, world, recipe.leftover)
-    if recipe.least_steps > recipe.epochs * steps:
+    asked = is_changed(recipe, "epochs") and not is_changed(recipe, "least_steps")
+    if recipe.least_steps > recipe.epochs * steps and not asked:
         epochs = -(-recipe.least_steps // steps)
         notes.append(f"epochs {recipe.epochs} -> {epochs}, for {recipe.least_steps} steps")
         warmup = round(recipe.warmup_epochs * epochs / recipe.epochs)

@@ -152,17 +152,17 @@ class _School:
                 "--teacher, or leave it out"
             )
         self.counts = test.labels.bincount(minlength=len(test.classes))
-        self.teachers = [_shares(right, self.counts) for right in self.teaching.check(self.test)]
-        self.source = self._lesson(0, plan.seed).source
+        self.first = self._lesson(0, plan.seed)
         for net in plan.nets:
             self._build(net, 0)
         if plan.kept is not None:
             first_alone(lambda: _make(plan.kept))
 
     def all_runs(self, known: Callable[[str, str], Iterable[Run]], report: Callable[[str, Run], object]) -> Trained:
-        plan, notes = self.plan, dict[str, None]()
+        plan, notes = self.plan, dict.fromkeys(self.first.notes)
         digests = {net: self._digest(net) for net in plan.nets}
         done = {(net, run.set, run.seed): run for net in plan.nets for run in known(net, digests[net])}
+        teachers = tuple(_shares(right, self.counts) for right in self.teaching.check(self.test))
         which = [*range(len(self.sets)), *([None] if self.real is not None else [])]
         units = [(net, one, plan.seed + run) for net in plan.nets for one in which for run in range(plan.runs)]
         for number, unit in enumerate(units, 1):
@@ -175,7 +175,7 @@ class _School:
                     report(title, done[unit])
         order = sorted(done, key=lambda unit: (unit[1] is None, unit[1] or 0, unit[2]))
         runs = {net: tuple(done[unit] for unit in order if unit[0] == net) for net in plan.nets}
-        return Trained(runs, self.source, digests, tuple(notes), tuple(self.teachers), tuple(self.counts.tolist()))
+        return Trained(runs, self.first.source, digests, tuple(notes), teachers, tuple(self.counts.tolist()))
 
     def _run(self, unit: Unit, lesson: Lesson, title: str) -> Run:
         """One student, trained to the end or found."""
@@ -254,7 +254,7 @@ class _School:
     def _digest(self, net: str) -> str:
         recipe = what_counts(msgspec.structs.replace(self.plan.recipe, net=net))
         del recipe["test_every"]
-        text = msgspec.json.encode([recipe, self.source, self.test.digest()], order="deterministic")
+        text = msgspec.json.encode([recipe, self.first.source, self.test.digest()], order="deterministic")
         return hashlib.sha256(text).hexdigest()[:16]
 
     def _stock(self, images: ImageSet) -> Stock:

@@ -142,6 +142,7 @@ def test_known_runs_are_not_made_again(monkeypatch):
     assert asked == [("convnet1", first.digests["convnet1"])]
     assert more.runs["convnet1"][:2] == first.runs["convnet1"]
     assert len(more.runs["convnet1"]) == 3
+    assert run(what=plan(runs=2), known=known).notes == first.notes != ()
 
 
 def test_yardsticks(teacher):
@@ -277,6 +278,10 @@ def test_a_batch_larger_than_the_set_is_the_whole_set():
     assert made.notes == ("batch 128 -> 18, the whole set, as published loaders do",)
     steps = run(what=plan(recipe(epochs=1, least_steps=7))).runs["convnet1"][0]
     assert len(steps.curve) == 7
+    rules = msgspec.structs.replace(recipe(epochs=2), least_steps=7, sources={})
+    assert len(run(what=plan(rules)).runs["convnet1"][0].curve) == 7
+    rules = msgspec.structs.replace(rules, sources=recipe(epochs=2).sources | {"least_steps": "ours"})
+    assert len(run(what=plan(rules)).runs["convnet1"][0].curve) == 2, "the user gave the number of epochs"
 
 
 def process(rank, world, port, place):
