@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from divbench.errors import ResultError, shorten
-from divbench.results import ACCURACY, Result, SetRecord
+from divbench.results import ACCURACY, Result, SetRecord, load_result
 
 
 def check_same_sets(before: Result, path: Path, sets: Sequence[SetRecord], classes: tuple[str, ...]) -> None:
@@ -20,6 +20,13 @@ def check_same_sets(before: Result, path: Path, sets: Sequence[SetRecord], class
         raise ResultError(
             f"{path}: has the classes {shorten(before.classes)}, and these are {shorten(classes)}; give another -o"
         )
+
+
+def load_same(path: Path, result: Result) -> Result:
+    """The result in ``path``; raises `ResultError` where it is not of the same images and classes as ``result``."""
+    found = load_result(path)
+    check_same_sets(found, path, result.sets, result.classes)
+    return found
 
 
 def with_accuracies(result: Result, other: Result) -> Result:

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from divbench import parallel
-from divbench.combine import with_accuracies
+from divbench.combine import load_same, with_accuracies
 from divbench.embedders import choose_device
-from divbench.errors import OutputError
+from divbench.errors import OutputError, ResultError
 from divbench.evaluate import Embedding, evaluate
 from divbench.generate.generate import generate
 from divbench.generate.job import Options
@@ -18,7 +19,7 @@ from divbench.images import read_images
 from divbench.images.grid import save_grid
 from divbench.progress import Progress, no_progress
 from divbench.protocol import load_protocol
-from divbench.results import Result, load_result, save_result
+from divbench.results import Result, save_result
 from divbench.teacher import load_teacher
 from divbench.train.measure import measure_accuracy
 from divbench.train.recipe import load_training
@@ -87,8 +88,8 @@ def demo(folder: Path, *, say: Callable[[str], object] = lambda text: None, prog
     for position, name in enumerate(RECIPES):
         plan = Plan("quick", load_training("students", "quick"), (STUDENTS,), RUNS, 0, device)
         path, sets = folder / f"{name}.json", [(read_images(folder / name), None)]
-        if path.exists():  # of an earlier demo
-            results[position] = with_accuracies(results[position], load_result(path))
+        with suppress(ResultError):  # of an earlier demo, if it made the same images
+            results[position] = with_accuracies(results[position], load_same(path, results[position]))
         truth = digits if position == 0 else None  # one yardstick is enough
         results[position] = measure_accuracy(
             sets, test, plan, real=truth, before=results[position], path=path, progress=progress

@@ -98,6 +98,21 @@ class SetRecord(Struct, frozen=True, forbid_unknown_fields=True):
     notes: tuple[str, ...] = ()
 
 
+class Environment(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where and how a result was made; nothing here enters a comparison."""
+
+    divbench: str
+    python: str
+    torch: str
+    device: str
+    platform: str
+    date: str
+    seconds: float
+    argv: tuple[str, ...] = ()
+    commit: str | None = None
+    dirty: bool | None = None
+
+
 class EpochRecord(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What an epoch of training has come to.
 
@@ -150,8 +165,10 @@ class Accuracy(Struct, frozen=True, forbid_unknown_fields=True):
         labels: where labels came from, in words.
         digest: of all that decides an accuracy but the images and the seed; numbers compare only inside one.
         test: what was tested on.
+        real: digest of the real images of which random subsets were trained on; None: no such run.
         notes: what had to differ from the recipe.
         runs: all students.
+        environment: of the last of them.
     """
 
     net: str
@@ -160,28 +177,15 @@ class Accuracy(Struct, frozen=True, forbid_unknown_fields=True):
     labels: str
     digest: str
     test: SetRecord
+    real: str | None
     notes: tuple[str, ...]
     runs: tuple[Run, ...]
+    environment: Environment
 
     @property
     def own(self) -> tuple[Run, ...]:
         """The runs on the synthetic sets, in the order of the score's values."""
         return tuple(run for run in self.runs if run.set is not None)
-
-
-class Environment(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where and how a result was made; nothing here enters a comparison."""
-
-    divbench: str
-    python: str
-    torch: str
-    device: str
-    platform: str
-    date: str
-    seconds: float
-    argv: tuple[str, ...] = ()
-    commit: str | None = None
-    dirty: bool | None = None
 
 
 class Result(Struct, frozen=True, forbid_unknown_fields=True):

@@ -21,6 +21,7 @@ from divbench.networks import (
     build_classifier,
     build_weightless,
     describe,
+    exact_classifier,
     last_layer,
     load_state,
     replace_module,
@@ -200,6 +201,7 @@ class Labeller:
     def __init__(self, teacher: Teacher, mode: str, device: torch.device) -> None:
         self.device, self.by_batch = device, mode == "train"
         self.network: nn.Module = teacher.network().to(device)
+        exact_classifier(self.network, teacher.classifier)
         for module in self.network.modules():
             if self.by_batch and isinstance(module, _BatchNorm):
                 module.train()

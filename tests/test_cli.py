@@ -354,7 +354,7 @@ def test_train_adds_accuracies_to_scores_and_compare_shows_both(folders, tmp_pat
     other = run("train", folders / "two", *few, "-o", tmp_path / "one.json")
     assert other.exit_code == 2
     assert "is the result of other images (one) than two; give another -o" in other.stderr
-    yardstick = run("train", folders / "one", *few, "--yardsticks", "--real", folders / "real", "--format", "csv")
+    yardstick = run("train", folders / "one", *few, "--yardsticks", "--real", folders / "two", "--format", "csv")
     assert "random real %" in yardstick.stdout
 
 
@@ -368,6 +368,10 @@ def test_train_adds_accuracies_to_scores_and_compare_shows_both(folders, tmp_pat
         (["--net", "resnet19"], "did you mean 'resnet18'"),
         (["--recipe", "sre2l-cifar"], "needs a teacher: give --teacher FILE"),
         (["--recipe", "sre2l-in1k"], "has no soft labels"),
+        (["--mean-std", "imagenet"], "for students: --set mean_std="),
+        (["--teacher", "t.safetensors"], "the recipe has hard labels and asks none; leave it out"),
+        (["--yardsticks", "--real", "digits"], "its classes"),
+        (["-o", "r.csv"], "-o keeps the result, as JSON"),
         (["--real", "digits"], "--real is for the yardstick: add --yardsticks"),
         (["--runs", "0"], "0 is not in the range x>=1"),
         (["--ipc", "7"], "7 were asked for"),

@@ -23,6 +23,6 @@ def rand_augment(images: Tensor, operations: int, magnitude: int, seeds: Sequenc
     transform, found = RandAugment(operations, magnitude), []
     with torch.random.fork_rng(devices=[]):
         for image, seed in zip(images.round().clamp_(0, 255).to(torch.uint8), seeds, strict=True):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed would reach GPUs, too
             found.append(transform(image))
     return torch.stack(found).float()

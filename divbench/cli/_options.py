@@ -78,6 +78,15 @@ def read_sets(
     ]
 
 
+def check_result_file(output: Path) -> None:
+    """Raise where no result can or should be written: asked before long work."""
+    from divbench.files import check_writable
+
+    if output.suffix in (".csv", ".md", ".tex", ".html"):
+        raise click.UsageError(f"-o keeps the result, as JSON and not {output.suffix}: print tables with --format")
+    check_writable(output)
+
+
 def parse_changes(changes: Iterable[str]) -> dict[str, Any]:
     """Name -> value of what ``--set KEY=VALUE`` gave; the last of a name wins."""
     from divbench.settings import parse_value

@@ -68,7 +68,6 @@ def score(
     from divbench.combine import check_same_sets, with_accuracies
     from divbench.errors import ResultError
     from divbench.evaluate import Embedding, evaluate
-    from divbench.files import check_writable
     from divbench.images import read_images
     from divbench.progress import no_progress
     from divbench.protocol import load_protocol
@@ -77,9 +76,7 @@ def score(
     from divbench.results import load_result, save_result
 
     if output is not None:
-        if output.suffix in (".csv", ".md", ".tex", ".html"):
-            raise click.UsageError(f"-o keeps the result, as JSON and not {output.suffix}: print tables with --format")
-        check_writable(output)
+        _options.check_result_file(output)
     before = None
     if output is not None and output.exists():
         with suppress(ResultError):  # of another version, or no result: it is written over
@@ -104,10 +101,10 @@ def score(
         cache=None if no_cache else Cache(),
         progress=progress_bar if first else no_progress,
     )
-    if before is not None and before.accuracies and output is not None:
-        check_same_sets(before, output, result.sets, result.classes)
-        result = with_accuracies(result, before)
     if first:
         click.echo(render(score_table(result), format_), nl=False)
-        if output is not None:
-            save_result(result, output)
+    if before is not None and before.accuracies and output is not None:
+        check_same_sets(before, output, result.sets, result.classes)  # they took long and are not written over
+        result = with_accuracies(result, before)
+    if first and output is not None:
+        save_result(result, output)

@@ -79,9 +79,15 @@ def train(
     rules = change_training(load_training("students", recipe), **changed)
     if real is not None and not yardsticks:
         raise click.UsageError("--real is for the yardstick: add --yardsticks, or leave it out")
+    if teachers and rules.labels.kind in ("hard", "fkd") and not yardsticks:
+        raise click.UsageError(
+            f"--teacher: the recipe has {rules.labels.kind} labels and asks none; leave it out, add --yardsticks to "
+            "test it as a ceiling, choose another --recipe, or add --set labels.kind=online --set loss.kind=kl"
+        )
+    if (mean_std or teacher_net) and not teachers:
+        raise click.UsageError("--mean-std and --teacher-net say what teachers are; for students: --set mean_std=...")
 
     from divbench.embedders import choose_device
-    from divbench.files import check_writable
     from divbench.images import DATASETS, read_images
     from divbench.progress import no_progress
     from divbench.report.render import render
@@ -92,7 +98,7 @@ def train(
     from divbench.train.train import Plan
 
     if output is not None:
-        check_writable(output)
+        _options.check_result_file(output)
     plan = Plan(
         name=recipe,
         recipe=rules,
@@ -112,7 +118,8 @@ def train(
         )
         read += [(images, Path(source) if Path(source).is_dir() else None) for images in repeats]
     if yardsticks:
-        truth = read_images(real or test, split=real_split or (None if real else "train"), data_dir=data_dir)
+        part = real_split or (None if real else "train")
+        truth = read_images(real or test, split=part, data_dir=data_dir, download=download)
     first = parallel.rank() == 0
     for images in (tests, *(images for images, _ in read), *([truth] if yardsticks else [])) if first else ():
         click.echo(f"{images.name}: {images.recognised}", err=True)

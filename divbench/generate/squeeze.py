@@ -30,7 +30,7 @@ from divbench.train.feed import Feed
 from divbench.train.files import Facts, Unfinished, differences, first_alone, header_of
 from divbench.train.loop import Job, Training
 from divbench.train.objective import Objective
-from divbench.train.recipe import COMPUTED, TrainRecipe, what_counts
+from divbench.train.recipe import COMPUTED, OF_TEACHER, TrainRecipe, what_counts
 from divbench.train.stock import take_in
 
 Before = Literal["nothing", "unfinished", "finished"]
@@ -150,6 +150,7 @@ def _prepare(
 ) -> tuple[Job, str]:  # fmt: skip
     """The run, and in words what is tested on."""
     _check_classes(real)
+    _check_recipe(recipe)
     train, test, tested_on = _parts(real, test, recipe.holdout)
     world = parallel.world()
     if len(train) < recipe.batch:
@@ -177,13 +178,24 @@ def _prepare(
         seed=seed,
         device=device,
         network=_build(recipe, len(real.classes), stock.side, seed),
-        batches=Feed(stock, recipe.augment, recipe.batch, seed, parallel.rank(), world),
+        batches=Feed(stock, recipe.augment, recipe.batch, seed, parallel.rank(), world, recipe.leftover),
         objective=Objective(recipe),
         test=tests,
         mean_std=stock.mean_std() if recipe.mean_std == COMPUTED else parse_mean_std(recipe.mean_std),
         identity=identity,
     )
     return job, tested_on
+
+
+def _check_recipe(recipe: TrainRecipe) -> None:
+    """Raise `RecipeError` for what means something to students only."""
+    for key, given, wanted in (
+        ("labels.kind", recipe.labels.kind, "hard"),
+        ("mean_std", recipe.mean_std, COMPUTED if recipe.mean_std == OF_TEACHER else recipe.mean_std),
+        ("least_steps", recipe.least_steps, 0),
+    ):
+        if given != wanted:
+            raise RecipeError(f"{key} is {given}, which is for students; a teacher needs {key} = {wanted}")
 
 
 def _check_classes(real: ImageSet) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.func import functional_call
 
 from divbench.errors import WeightsError
@@ -71,6 +71,26 @@ def trace(network: nn.Module, size: int) -> list[str]:
         for hook in hooks:
             hook.remove()
     return ran
+
+
+def exact_classifier(network: nn.Module, name: str) -> None:
+    """Let one layer compute in float32 whatever autocast is on; changed in place, the names of weights are not.
+
+    Rounded logits tie: to eight bits, the greatest two of ten classes in one image of two hundred.
+
+    Args:
+        network: any.
+        name: of its last layer, see `last_layer`.
+    """
+    layer = network.get_submodule(name)
+    plain = layer.forward
+
+    def forward(rows: Tensor) -> Tensor:
+        with torch.autocast(rows.device.type, enabled=False):
+            logits: Tensor = plain(rows.float())
+        return logits
+
+    layer.forward = forward
 
 
 def replace_module(network: nn.Module, name: str, module: nn.Module) -> None:

@@ -66,24 +66,20 @@ def compare_table(results: Sequence[Result], scope: Scope = "class", mixed: bool
 def accuracy_table(result: Result) -> Table:
     """The students of one result in percent: mean and standard deviation over runs, each run, and yardsticks."""
     known = [key for key in ("random", "teacher") if any(key in s.reference for s in result.scores if _is_accuracy(s))]
-    columns = [
-        "network",
-        "runs",
-        "accuracy % ↑",
-        "std over runs",
-        "each run",
-        *(f"{_CONTROLS[key]} %" for key in known),
-    ]
+    several = len(result.sets) > 1
+    columns = ["network", *(["set"] if several else []), "runs", "accuracy % ↑", "std over runs", "each run"]
+    columns += [f"{_CONTROLS[key]} %" for key in known]
     rows: list[list[Cell]] = []
     for one in result.accuracies:
         score = result.score(ACCURACY + one.net, "dataset")
-        values = [100 * run.accuracy for run in one.own]
-        spread = stdev(values) if len(values) > 1 else None
-        row: list[Cell] = [one.net, len(values), fmean(values), spread, " ".join(f"{value:.2f}" for value in values)]
-        for key in known:
-            found = score.reference_value(key)
-            row.append(None if found is None else 100 * found)
-        rows.append(row)
+        references = [score.reference_value(key) for key in known]
+        for index, record in enumerate(result.sets):
+            values = [100 * run.accuracy for run in one.own if run.set == index]
+            if values:
+                spread = stdev(values) if len(values) > 1 else None
+                row: list[Cell] = [one.net, *([record.name] if several else []), len(values), fmean(values), spread]
+                row.append(" ".join(f"{value:.2f}" for value in values))
+                rows.append(row + [None if found is None else 100 * found for found in references])
     return Table(_headline(result), columns, rows, _training_notes([result]))
 
 
@@ -210,6 +206,12 @@ def _training_notes(results: Sequence[Result]) -> list[str]:
         said = f"recipe {one.recipe}, labels {one.labels}{changes}; tested on {one.test.count} of {one.test.name}"
         nets.setdefault(said, []).append(f"{one.net} {one.digest}")
     notes = [f"students {', '.join(dict.fromkeys(held))}: {said}, after the last epoch" for said, held in nets.items()]
+    uneven = {one.test.name for r in results for one in r.accuracies if len(set(one.test.per_class)) > 1}
+    notes += [
+        f"{name} has more images of some classes: accuracy is the mean over classes at class scope, the share of all "
+        "images at dataset scope"
+        for name in sorted(uneven)
+    ]
     single = [f"{r.name} {one.net}" for r in results for one in r.accuracies if len(one.own) == 1]
     return notes + ([f"one run (n = 1) and so no interval: {shorten(single)}"] if single else [])
 
@@ -242,7 +244,8 @@ def _reference_rows(results: Sequence[Result], metrics: list[str], scope: Scope,
             if not held:
                 continue
             seeds = max(len(s.reference[key]) for s in held.values())
-            row: list[Cell] = [f"({title})", _span(group[0].ipc), seeds if key not in ("iid", "teacher") else None]
+            ipc = None if key == "teacher" else _span(group[0].ipc)
+            row: list[Cell] = [f"({title})", ipc, seeds if key not in ("iid", "teacher") else None]
             row += [_protocol(group[0])] if mixed else []
             for m in metrics:
                 value = held[m].reference_value(key) if m in held else None

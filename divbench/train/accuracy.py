@@ -26,6 +26,7 @@ def accuracy_result(
     classes: tuple[str, ...],
     sets: Sequence[SetRecord],
     test: SetRecord,
+    real: str | None,
     environment: Environment,
 ) -> Result:
     """The result of an entry whose students were trained; see `divbench.combine` for those that were scored, too.
@@ -37,6 +38,7 @@ def accuracy_result(
         classes: of the test images.
         sets: what the students were trained on.
         test: what they were tested on.
+        real: digest of the real images of the yardstick; None: there was none.
         environment: of this run.
     """
     accuracies = tuple(
@@ -47,8 +49,10 @@ def accuracy_result(
             labels=trained.labels,
             digest=trained.digests[net],
             test=test,
+            real=real,
             notes=trained.notes,
             runs=runs,
+            environment=environment,
         )
         for net, runs in trained.runs.items()
     )
@@ -84,7 +88,7 @@ def record_of(images: ImageSet) -> SetRecord:
     )
 
 
-def known_runs(before: Result | None, path: Path | None, net: str, digest: str) -> tuple[Run, ...]:
+def known_runs(before: Result | None, path: Path | None, net: str, digest: str, real: str | None) -> tuple[Run, ...]:
     """The runs of ``net`` that a result holds; raises `ResultError` where they were trained otherwise."""
     held = None if before is None else before.accuracy(net)
     if held is None:
@@ -94,6 +98,8 @@ def known_runs(before: Result | None, path: Path | None, net: str, digest: str) 
             f"{path}: holds accuracies of {net} by another recipe, labels or test set ({held.recipe}, {held.labels}, "
             f"{held.test.name}, digest {held.digest}, not {digest}); give another -o"
         )
+    if real is not None and held.real not in (None, real):
+        raise ResultError(f"{path}: holds a yardstick of other real images; give the same --real, or another -o")
     return held.runs
 
 

@@ -173,11 +173,6 @@ class Labelled(Protocol):
     """Stored labels of every augmented image: `divbench.labels.store.LabelStore` or `.fkd_tar.FkdFolder`."""
 
     @property
-    def samples(self) -> int:
-        """Number of images."""
-        ...
-
-    @property
     def epochs(self) -> int:
         """How many have labels of their own."""
         ...
@@ -199,22 +194,29 @@ class Replay:
     Attributes:
         stock: the images, in the order in which they were labelled.
         store: the labels.
+        count: how many images an epoch of them has; fewer than the set where labels were pruned.
         rank, world: as of `Feed`.
     """
 
     stock: Stock
     store: Labelled
+    count: int
     rank: int = 0
     world: int = 1
 
     @property
     def steps(self) -> int:
         """Batches in an epoch."""
-        return steps_of(self.store.samples, self.store.batch, self.world, leftover=True)
+        return steps_of(self.count, self.store.batch, self.world, leftover=True)
 
     def epoch(self, epoch: int, start: int = 0) -> Generator[Shown, None, None]:
         """This process's slices of the batches from ``start`` on."""
         soft = self.store.epoch(epoch)
+        if len(soft) != self.count:
+            raise InputError(
+                f"{self.stock.images.name}: epoch {epoch} has labels of {len(soft)} images, others of {self.count}; "
+                "fetch them again"
+            )
         plans, ahead = tee(self._plan(soft.part(step)) for step in range(start, self.steps))
         found = self.stock.batches((part.ids[needed], None) for part, _, needed in ahead)
         for (part, mine, needed), pixels in zip(plans, found, strict=True):

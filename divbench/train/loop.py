@@ -15,6 +15,7 @@ from divbench import parallel
 from divbench.augment.siamese import siamese_augmentation
 from divbench.constants import MeanStd
 from divbench.errors import RecipeError
+from divbench.networks import exact_classifier, last_layer
 from divbench.progress import Advance
 from divbench.results import EpochRecord
 from divbench.seeds import seed_of
@@ -97,6 +98,7 @@ class Training:
         kept = unfinished.load() if found is not None and self.first else {}
         self.format = _format(job.network)
         self.network = job.network.to(job.device).to(memory_format=self.format)
+        exact_classifier(self.network, last_layer(self.network, job.batches.stock.side))
         if kept:
             self.network.load_state_dict({name: kept[f"network.{name}"] for name in self.network.state_dict()})
         self.model = self._shared()

@@ -2,16 +2,20 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
+
 from divbench.combine import check_same_sets, with_accuracies
+from divbench.errors import InputError
 from divbench.images import ImageSet, match_sets, take_per_class
 from divbench.progress import Progress, no_progress
 from divbench.provenance import environment
-from divbench.results import Result, Run
+from divbench.results import Result, Run, SetRecord
 from divbench.teacher import Teacher
 from divbench.train.accuracy import accuracy_result, known_runs, record_of
+from divbench.train.files import first_alone
 from divbench.train.train import Plan, train
 
 
@@ -68,7 +72,12 @@ def measure_accuracy(
         matched = [take_per_class(images, chosen.ipc) for images in matched]
     if real is not None:
         (real,), tests = match_sets([real], tests, chosen.classes, chosen.common)
-    records = [record_of(images) for images in matched]
+    records = [_record(images) for images in matched]
+    tested = _record(tests)
+    truth = None if real is None else _record(real).digest
+    if truth == tested.digest:
+        raise InputError(f"{tests.name}: is both tested on and the yardstick's training data; give others with --real")
+    plan = replace(plan, test_digest=tested.digest)
     if before is not None:
         check_same_sets(before, path or Path(before.name), records, tests.classes)
     trained = train(
@@ -77,7 +86,7 @@ def measure_accuracy(
         plan,
         teachers=teachers,
         real=real,
-        known=lambda net, digest: known_runs(before, path, net, digest),
+        known=lambda net, digest: known_runs(before, path, net, digest, truth),
         progress=progress,
         report=report,
     )
@@ -87,7 +96,18 @@ def measure_accuracy(
         recipe=(plan.name, plan.recipe),
         classes=tests.classes,
         sets=records,
-        test=record_of(tests),
+        test=tested,
+        real=truth or _known_real(before, plan),
         environment=environment(time.perf_counter() - began, str(plan.device)),
     )
     return result if before is None else with_accuracies(before, result)
+
+
+def _record(images: ImageSet) -> SetRecord:
+    return msgspec.convert(first_alone(lambda: msgspec.to_builtins(record_of(images))), SetRecord)
+
+
+def _known_real(before: Result | None, plan: Plan) -> str | None:
+    """The real images of the yardsticks that are known already."""
+    held = [] if before is None else [before.accuracy(net) for net in plan.nets]
+    return next((one.real for one in held if one is not None and one.real is not None), None)

@@ -34,6 +34,7 @@ class Stock:
         geometry: what brings an image to that side.
         device: where batches are wanted.
         crop: least share of the area of the random resized crops that images are wanted in; 1: none.
+        ready: images of that side stay as they are; see `take_in`.
         pixels: [N, 3, side, side] uint8, on the device where there is room; None: read when asked for.
     """
 
@@ -42,6 +43,7 @@ class Stock:
     geometry: Geometry
     device: torch.device
     crop: float
+    ready: bool
     pixels: Tensor | None
 
     @property
@@ -115,7 +117,7 @@ class Stock:
             top, left, height, width = _box(pixels.shape[1], pixels.shape[2], self.crop, draws)
             part = pixels[:, top : top + height, left : left + width]
             return Geometry(self.side, self.side, squash=True).apply(part)
-        return _sized(self.images, self.geometry, pixels, self.side)
+        return _sized(self.images, self.geometry, pixels, self.side, self.ready)
 
     def _stack(self, reading: list[Future[Tensor]]) -> Tensor:
         pixels = torch.stack([future.result() for future in reading])
@@ -125,7 +127,14 @@ class Stock:
 
 
 def take_in(
-    images: ImageSet, size: int, resize: int, device: torch.device, progress: Progress, *, crop: float = 1
+    images: ImageSet,
+    size: int,
+    resize: int,
+    device: torch.device,
+    progress: Progress,
+    *,
+    crop: float = 1,
+    ready: bool = False,
 ) -> Stock:
     """A set at one size: held in memory where it fits and every crop can be made of what is held.
 
@@ -137,6 +146,8 @@ def take_in(
         progress: shows the reading.
         crop: least share of the area of the random resized crops that images are wanted in; 1: none. Crops are of
             originals, so with them a set is held only where all its images have that size already.
+        ready: images of that size stay as they are, as those of a distilled set have to, instead of being enlarged
+            before the middle is cut out.
 
     Raises:
         InputError: an image cannot be read, or the images have several sizes and none was given.
@@ -144,12 +155,13 @@ def take_in(
     geometry = Geometry(size, resize) if size else Geometry()
     side = size or _side(images)
     pixels = images.images if isinstance(images.images, Tensor) else None
-    if pixels is None or tuple(pixels.shape[2:]) != (side, side):
+    ready = ready or crop < 1 or resize in (0, size)
+    if pixels is None or not ready or tuple(pixels.shape[2:]) != (side, side):
         fits = len(images) * 3 * side**2 <= MEMORY
-        pixels = _read_all(images, geometry, side, progress, as_stored=crop < 1) if fits else None
+        pixels = _read_all(images, geometry, side, progress, ready, as_stored=crop < 1) if fits else None
     if pixels is not None and device.type == "cuda" and pixels.nbytes <= torch.cuda.mem_get_info(device)[0] // 2:
         pixels = pixels.to(device)
-    return Stock(images, side, geometry, device, crop, pixels)
+    return Stock(images, side, geometry, device, crop, ready, pixels)
 
 
 def _side(images: ImageSet) -> int:
@@ -159,18 +171,20 @@ def _side(images: ImageSet) -> int:
     return int(height)
 
 
-def _sized(images: ImageSet, geometry: Geometry, pixels: Tensor, side: int) -> Tensor:
-    ready = geometry.apply(pixels)
-    if tuple(ready.shape[1:]) != (side, side):
-        height, width = ready.shape[1:]
+def _sized(images: ImageSet, geometry: Geometry, pixels: Tensor, side: int, ready: bool) -> Tensor:
+    made = pixels if ready and tuple(pixels.shape[1:]) == (side, side) else geometry.apply(pixels)
+    if tuple(made.shape[1:]) != (side, side):
+        height, width = made.shape[1:]
         raise InputError(
             f"{images.name}: images have several sizes, such as {side}x{side} and {width}x{height}; give a size in the "
             "recipe, to which they are resized"
         )
-    return ready
+    return made
 
 
-def _read_all(images: ImageSet, geometry: Geometry, side: int, progress: Progress, *, as_stored: bool) -> Tensor | None:
+def _read_all(
+    images: ImageSet, geometry: Geometry, side: int, progress: Progress, ready: bool, *, as_stored: bool
+) -> Tensor | None:
     """[N, 3, side, side] uint8, or None where that is not the size of all images and it has to be."""
     held = torch.empty(len(images), 3, side, side, dtype=torch.uint8)
 
@@ -178,7 +192,7 @@ def _read_all(images: ImageSet, geometry: Geometry, side: int, progress: Progres
         pixels = images.read(row).pixels
         if as_stored and tuple(pixels.shape[1:]) != (side, side):
             return False
-        held[row] = _sized(images, geometry, pixels, side)
+        held[row] = _sized(images, geometry, pixels, side, ready)
         return True
 
     pool = ThreadPoolExecutor(_workers(), thread_name_prefix="divbench-reader")

@@ -1,8 +1,9 @@
 """Where the labels of a set come from: its classes, teachers that are asked, or what teachers have said."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import torch
@@ -11,8 +12,9 @@ from torch import Tensor
 from divbench import parallel
 from divbench.errors import InputError, RecipeError
 from divbench.labels.fkd_tar import FkdFolder, read_fkd
-from divbench.labels.store import LabelStore, agreement, read_labels
+from divbench.labels.store import LabelStore, SoftLabels, agreement, read_labels
 from divbench.seeds import seeded
+from divbench.settings import json_types
 from divbench.teacher import LABELLED_AT_ONCE, Labeller, Teacher
 from divbench.train.feed import Batches, Feed, Replay, steps_of
 from divbench.train.loop import right_per_class
@@ -32,7 +34,8 @@ class Lesson:
         recipe: that fits the set: the number of epochs, the batch and the augmentation are those that are used.
         batches: of this process.
         objective: the loss.
-        source: where labels come from, for people; it has to be equal where accuracies are compared.
+        source: where labels come from, for people.
+        key: the same in JSON types, without names of files: equal where accuracies may be compared.
         notes: what had to differ from the recipe as asked for, and what the reader of labels noticed.
     """
 
@@ -40,7 +43,13 @@ class Lesson:
     batches: Batches
     objective: Objective
     source: str
+    key: list[Any]
     notes: tuple[str, ...]
+
+    def with_seed(self, seed: int) -> "Lesson":
+        """The same with another order and augmentation, where these are drawn."""
+        batches = self.batches
+        return replace(self, batches=replace(batches, seed=seed)) if isinstance(batches, Feed) else self
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,34 +58,29 @@ class Teaching:
 
     Attributes:
         recipe: as asked for.
-        teachers: all of one data set; their logits are averaged.
+        teachers: all of one data set; their logits are averaged where labels are online or static.
         device: where they run.
-
-    Raises:
-        RecipeError: the recipe needs a teacher and there is none, or there is one that it would not ask.
     """
 
     recipe: TrainRecipe
     teachers: Sequence[Teacher]
     device: torch.device
 
-    def __post_init__(self) -> None:
+    @property
+    def asks(self) -> bool:
+        """Whether labels come from the teachers."""
         kind = self.recipe.labels.kind
-        if kind == "online" and not self.teachers:
-            raise RecipeError("the recipe has labels.kind = online, which needs a teacher: give --teacher FILE")
-        if self.teachers and kind in ("hard", "fkd"):
-            raise RecipeError(
-                f"a teacher was given, but the recipe has {kind} labels and asks none; leave --teacher out, choose "
-                "another --recipe, such as sre2l-cifar, or add --set labels.kind=online --set loss.kind=kl"
-            )
+        return kind == "online" or (kind == "static" and bool(self.teachers))
 
-    def check(self, test: Stock) -> list[Tensor]:
-        """How many test images of each class each teacher tells rightly.
+    def check_fits(self, test: Stock) -> None:
+        """Raise where there is no teacher to ask, or one that has other classes or another size than the test images.
 
         Raises:
-            InputError: a teacher has other classes or another size, or is little better than chance.
+            RecipeError: the recipe needs a teacher.
+            InputError: a teacher does not fit.
         """
-        found = []
+        if self.asks and not self.teachers:
+            raise RecipeError("the recipe has labels.kind = online, which needs a teacher: give --teacher FILE")
         for teacher in self.teachers:
             teacher.check_fits(test.images)
             if teacher.size not in (None, test.side):
@@ -84,6 +88,11 @@ class Teaching:
                     f"teacher {teacher.name} was trained on images of {teacher.size} pixels, but students see "
                     f"{test.side}; give a teacher that was trained on images of that size"
                 )
+
+    def right(self, test: Stock) -> list[Tensor]:
+        """How many test images of each class each teacher tells rightly; raises `InputError` where it is hardly any."""
+        found = []
+        for teacher in self.teachers:
             with rounding(self.recipe, self.device):
                 right = right_per_class(Labeller(teacher, "eval", self.device), test)
             share, chance = int(right.sum()) / len(test.images), 1 / teacher.outputs
@@ -113,17 +122,22 @@ class Teaching:
             return self._replayed(stock, stored, rank, world)
         recipe, notes = fit(self.recipe, len(stock.images), world)
         batches = Feed(stock, recipe.augment, recipe.batch, seed, rank, world, recipe.leftover)
-        teachers = [Labeller(one, recipe.labels.teacher, self.device) for one in self.teachers]
-        said = [f"{one.name} sha256:{one.sha256[:16]}" for one in self.teachers]
-        source = ", ".join([recipe.labels.kind, *said, *([f"BatchNorm {recipe.labels.teacher}"] if said else [])])
-        if recipe.labels.kind != "static":
-            return Lesson(recipe, batches, Objective(recipe, teachers), source, notes)
-        if teachers:
-            static = self._asked(stock, teachers)
-        else:
+        kind, mode = recipe.labels.kind, recipe.labels.teacher
+        if kind == "hard":
+            return Lesson(recipe, batches, Objective(recipe), kind, [kind], notes)
+        if not self.asks:
             store = _own_labels(stock, stored)
-            static, source = store.static().to(self.device), _source(store)
-        return Lesson(recipe, batches, Objective(recipe, (), static), source, notes)
+            static = store.static()
+            notes += _check_knows(store, stock, static.argmax(1), stock.images.labels, 1 / store.classes)
+            objective = Objective(recipe, (), static.to(self.device))
+            return Lesson(recipe, batches, objective, _source(store), _key(store), notes)
+        teachers = [Labeller(one, mode, self.device) for one in self.teachers]
+        said = [f"{one.name} sha256:{one.sha256[:16]}" for one in self.teachers]
+        key = [kind, mode, *([one.sha256, one.mean_std] for one in self.teachers)]
+        objective = Objective(recipe, teachers)
+        if kind == "static":
+            objective = Objective(recipe, (), self._asked(stock, teachers))
+        return Lesson(recipe, batches, objective, ", ".join([kind, *said, f"BatchNorm {mode}"]), json_types(key), notes)
 
     def _asked(self, stock: Stock, teachers: Sequence[Labeller]) -> Tensor:
         """[N, C] mean logits of every image as it is; in random batches, since those in order have few classes."""
@@ -135,23 +149,18 @@ class Teaching:
         return logits[order.argsort().to(logits.device)]
 
     def _replayed(self, stock: Stock, stored: Path | None, rank: int, world: int) -> Lesson:
+        store: LabelStore | FkdFolder
         if stored is not None and (stored / "epoch_0").is_dir():
-            store, notes, source = _public_labels(stock, stored)
+            store, notes, source, key = _public_labels(stock, stored)
         else:
-            store, notes = _own_labels(stock, stored), ()
-            source = _source(store)
+            store = _own_labels(stock, stored)
+            notes, source, key = (), _source(store), _key(store)
         soft = store.epoch(0)
-        if store.classes != len(stock.images.classes):
-            raise InputError(
-                f"{store.folder}: labels have {store.classes} classes, but there are {len(stock.images.classes)}; give "
-                "the labels of these images"
-            )
-        share, chance = agreement(soft, stock.images.labels), min(1.0, 2 / store.classes)
-        if share < chance + _BETTER_THAN_CHANCE * (1 - chance):
-            raise InputError(
-                f"{store.folder}: {share:.1%} of the soft labels name the class of their image, little better than "
-                f"chance: they belong to other images, or to these in another order; give the labels of this set"
-            )
+        _check_boxes(store, soft, stock.side)
+        own = (soft.share >= 0.5).repeat_interleave(soft.batch)[: len(soft)] | (soft.mix == "none")
+        named, labels = soft.logits.argmax(1)[own], stock.images.labels[soft.ids[own]]
+        chance = (1 if soft.mix == "none" else 2) / store.classes
+        notes += _check_knows(store, stock, named, labels, chance, agreement(soft, stock.images.labels))
         asked = self.recipe
         if asked.epochs > store.epochs and is_changed(asked, "epochs"):
             raise RecipeError(f"epochs is {asked.epochs}, but {store.folder} has labels of {store.epochs}; give fewer")
@@ -159,9 +168,10 @@ class Teaching:
         warmup = min(asked.warmup_epochs, epochs - 1)
         recipe = msgspec.structs.replace(asked, epochs=epochs, batch=store.batch, warmup_epochs=warmup)
         values = {"epochs": (asked.epochs, epochs), "batch": (asked.batch, store.batch)}
-        changed = ", ".join(f"{key} {was} -> {now}" for key, (was, now) in values.items() if was != now)
+        changed = ", ".join(f"{name} {was} -> {now}" for name, (was, now) in values.items() if was != now)
         notes = (*notes, *([f"{changed}, as the labels are stored"] if changed else []))
-        return Lesson(recipe, Replay(stock, store, rank, world), Objective(recipe), source, notes)
+        batches = Replay(stock, store, len(soft), rank, world)
+        return Lesson(recipe, batches, Objective(recipe), source, key, notes)
 
 
 def fit(recipe: TrainRecipe, count: int, world: int) -> tuple[TrainRecipe, tuple[str, ...]]:
@@ -197,9 +207,16 @@ def _source(store: LabelStore) -> str:
     return f"{said.kind}, teacher sha256:{said.teacher[:16]}, BatchNorm {said.mode}{seen if said.kind == 'fkd' else ''}"
 
 
-def _public_labels(stock: Stock, folder: Path) -> tuple[LabelStore | FkdFolder, tuple[str, ...], str]:
+def _key(store: LabelStore) -> list[Any]:
+    """What the labels of several seeds of one method have in common."""
+    said = json_types(store.header)
+    return [{key: value for key, value in said.items() if key not in ("images", "seed", "samples")}]
+
+
+def _public_labels(stock: Stock, folder: Path) -> tuple[FkdFolder, tuple[str, ...], str, list[Any]]:
     store = read_fkd(folder, len(stock.images))
-    return store, store.notes, f"fkd, {store.epochs} epochs of public files, batch {store.batch}"
+    source = f"fkd, {store.epochs} epochs of public files, batch {store.batch}"
+    return store, store.notes, source, ["fkd", "public", store.epochs, store.batch]
 
 
 def _own_labels(stock: Stock, stored: Path | None) -> LabelStore:
@@ -212,3 +229,54 @@ def _own_labels(stock: Stock, stored: Path | None) -> LabelStore:
     pixels = stock.pixels if stock.pixels is not None else stock.images.pixels()
     store.check_fits(pixels.cpu())
     return store
+
+
+def _check_boxes(store: LabelStore | FkdFolder, soft: SoftLabels, side: int) -> None:
+    if int(soft.boxes.max()) > side:
+        raise InputError(
+            f"{store.folder}: boxes reach to pixel {int(soft.boxes.max())}, but images have {side} pixels; give the "
+            "labels of images of that size"
+        )
+
+
+def _check_knows(
+    store: LabelStore | FkdFolder,
+    stock: Stock,
+    named: Tensor,
+    labels: Tensor,
+    chance: float,
+    share: float | None = None,
+) -> tuple[str, ...]:
+    """A note on classes that the labels mostly call otherwise.
+
+    Args:
+        store: the labels.
+        stock: the images.
+        named: [n] int64, the class that the labels name for some images.
+        labels: [n] int64, the classes of these images.
+        chance: share of labels that name the right class by chance.
+        share: of labels that name a right class; default: of the given ones.
+
+    Raises:
+        InputError: there are more or fewer classes, or labels name the class of an image hardly more often than by
+            chance.
+    """
+    classes = stock.images.classes
+    if store.classes != len(classes):
+        raise InputError(
+            f"{store.folder}: labels have {store.classes} classes, but there are {len(classes)}; give the labels of "
+            "these images"
+        )
+    share = float((named == labels).double().mean()) if share is None else share
+    if share < min(1.0, chance) + _BETTER_THAN_CHANCE * (1 - min(1.0, chance)):
+        raise InputError(
+            f"{store.folder}: {share:.1%} of the soft labels name the class of their image, little better than "
+            "chance: they belong to other images, or to these in another order; give the labels of this set"
+        )
+    counts = torch.bincount(labels * len(classes) + named, minlength=len(classes) ** 2).view(len(classes), -1)
+    most = counts.argmax(1)
+    wrong = [label for label in range(len(classes)) if counts[label].sum() and int(most[label]) != label]
+    if not wrong:
+        return ()
+    shown = ", ".join(f"{classes[label]} is called {classes[most[label]]}" for label in wrong[:3])
+    return (f"soft labels name another class for most images of {len(wrong)} classes ({shown}): check their order",)

@@ -17,7 +17,7 @@ import torch
 
 from divbench import parallel
 from divbench.constants import MeanStd, parse_mean_std
-from divbench.errors import InputError, OutputError, RecipeError, shorten
+from divbench.errors import InputError, OutputError, shorten
 from divbench.files import write_whole
 from divbench.images import ImageSet
 from divbench.networks import build_classifier
@@ -47,6 +47,7 @@ class Plan:
         runs: students of each network on each set.
         seed: of the first run; further ones count up from it, alike for every set.
         device: where.
+        test_digest: of the test images, as results have it; a part of the digest of accuracies.
         labels: folder of stored soft labels, where it is not that of the set.
         kept: folder where finished and unfinished runs are kept until `forget`; None: nowhere.
     """
@@ -57,6 +58,7 @@ class Plan:
     runs: int
     seed: int
     device: torch.device
+    test_digest: str = ""
     labels: Path | None = None
     kept: Path | None = None
 
@@ -100,7 +102,8 @@ def train(
 ) -> Trained:
     """Train students and test each after its last epoch.
 
-    The same seed gives the same student on the same machine, whatever else is trained. Under torchrun every process
+    The same seed gives the same student on the same machine's CPU, whatever else is trained; on a GPU all but for
+    operations that have no deterministic version there. Under torchrun every process
     takes a slice of each batch; BatchNorm statistics are those of the slice.
 
     Args:
@@ -142,40 +145,65 @@ class _School:
     ) -> None:
         for images in [one for one, _ in sets] + ([] if real is None else [real]):
             _check(images, test)
+        if plan.labels is not None and len(sets) > 1:
+            raise InputError(f"--labels {plan.labels} are of one set, but {len(sets)} were given; train one by one")
         self.plan, self.progress, self.real = plan, progress, real
-        self.sets = [(self._stock(images), plan.labels or folder) for images, folder in sets]
-        self.test = self._test_stock(test)
+        stocks = [(self._stock(images), plan.labels or folder) for images, folder in sets]
+        self.test = self._test_stock(test, stocks[0][0])
         self.teaching = Teaching(plan.recipe, teachers, plan.device)
-        if real is not None and plan.recipe.labels.kind == "fkd":
-            raise RecipeError(
-                "a random real subset has no stored labels; for that yardstick add --set labels.kind=online and a "
-                "--teacher, or leave it out"
-            )
+        self.teaching.check_fits(self.test)
+        self.lessons = [self.teaching.lesson(stock, plan.seed, folder) for stock, folder in stocks]
+        for lesson in self.lessons:
+            self._check_lesson(lesson)
+        if real is not None:
+            self._check_lesson(self._random_lesson(plan.seed))
         self.counts = test.labels.bincount(minlength=len(test.classes))
-        self.first = self._lesson(0, plan.seed)
         for net in plan.nets:
             self._build(net, 0)
         if plan.kept is not None:
             first_alone(lambda: _make(plan.kept))
 
+    def _check_lesson(self, lesson: Lesson) -> None:
+        stock, first = lesson.batches.stock, self.lessons[0]
+        if stock.side != self.test.side:
+            raise InputError(
+                f"{stock.images.name}: images have {stock.side} pixels, those of {self.test.images.name} "
+                f"{self.test.side}; say what all are resized to, such as --set size={self.test.side} "
+                f"--set resize={self.test.side}"
+            )
+        if lesson.key != first.key:
+            raise InputError(
+                f"{stock.images.name} has other labels ({lesson.source}) than {first.batches.stock.images.name} "
+                f"({first.source}); several sets are several seeds of one entry: train them one by one"
+            )
+
     def all_runs(self, known: Callable[[str, str], Iterable[Run]], report: Callable[[str, Run], object]) -> Trained:
-        plan, notes = self.plan, dict.fromkeys(self.first.notes)
+        plan, first = self.plan, self.lessons[0]
         digests = {net: self._digest(net) for net in plan.nets}
         done = {(net, run.set, run.seed): run for net in plan.nets for run in known(net, digests[net])}
-        teachers = tuple(_shares(right, self.counts) for right in self.teaching.check(self.test))
-        which = [*range(len(self.sets)), *([None] if self.real is not None else [])]
+        teachers = tuple(_shares(right, self.counts) for right in self.teaching.right(self.test))
+        which = [*range(len(self.lessons)), *([None] if self.real is not None else [])]
         units = [(net, one, plan.seed + run) for net in plan.nets for one in which for run in range(plan.runs)]
         for number, unit in enumerate(units, 1):
             if unit not in done:
-                lesson = self._lesson(*unit[1:])
-                notes |= dict.fromkeys(lesson.notes)
-                title = f"[{number}/{len(units)}] {unit[0]} on {lesson.batches.stock.images.name}, seed {unit[2]}"
+                _, index, seed = unit
+                lesson = self._random_lesson(seed) if index is None else self.lessons[index].with_seed(seed)
+                title = f"[{number}/{len(units)}] {unit[0]} on {lesson.batches.stock.images.name}, seed {seed}"
                 done[unit] = self._run(unit, lesson, title)
                 if parallel.rank() == 0:
                     report(title, done[unit])
         order = sorted(done, key=lambda unit: (unit[1] is None, unit[1] or 0, unit[2]))
         runs = {net: tuple(done[unit] for unit in order if unit[0] == net) for net in plan.nets}
-        return Trained(runs, self.first.source, digests, tuple(notes), teachers, tuple(self.counts.tolist()))
+        notes = dict.fromkeys(note for lesson in self.lessons for note in (*lesson.notes, *self._normalisation(lesson)))
+        return Trained(runs, first.source, digests, tuple(notes), teachers, tuple(self.counts.tolist()))
+
+    def _normalisation(self, lesson: Lesson) -> tuple[str, ...]:
+        """A note where the recipe asks for a teacher's normalisation and there is no teacher."""
+        if self.plan.recipe.mean_std != OF_TEACHER or self.teaching.teachers:
+            return ()
+        mean, std = self._mean_std(lesson.batches.stock)
+        said = ",".join(f"{number:g}" for number in (*mean, *std))
+        return (f"mean_std {said}, of the set itself, since no teacher was given",)
 
     def _run(self, unit: Unit, lesson: Lesson, title: str) -> Run:
         """One student, trained to the end or found."""
@@ -210,9 +238,8 @@ class _School:
             seconds=round(sum(record.seconds or 0.0 for record in curve), 3),
         )
 
-    def _lesson(self, which: int | None, seed: int) -> Lesson:
-        stock, folder = (self._random_subset(seed), None) if which is None else self.sets[which]
-        return self.teaching.lesson(stock, seed, folder)
+    def _random_lesson(self, seed: int) -> Lesson:
+        return self.teaching.lesson(self._random_subset(seed), seed, None)
 
     def _job(self, unit: Unit, lesson: Lesson) -> Job:
         net, _, seed = unit
@@ -224,7 +251,7 @@ class _School:
             "classes": list(stock.images.classes),
             "data": stock.digest(),
             "test": self.test.digest(),
-            "labels": lesson.source,
+            "labels": lesson.key,
             "processes": parallel.world(),
             "threads": torch.get_num_threads() if plan.device.type == "cpu" else None,
             "device": plan.device.type,
@@ -254,28 +281,28 @@ class _School:
     def _digest(self, net: str) -> str:
         recipe = what_counts(msgspec.structs.replace(self.plan.recipe, net=net))
         del recipe["test_every"]
-        text = msgspec.json.encode([recipe, self.first.source, self.test.digest()], order="deterministic")
+        text = msgspec.json.encode([recipe, self.lessons[0].key, self.plan.test_digest], order="deterministic")
         return hashlib.sha256(text).hexdigest()[:16]
 
     def _stock(self, images: ImageSet) -> Stock:
         recipe = self.plan.recipe
         crop = recipe.augment.crop if recipe.augment.patches == 1 and recipe.labels.kind != "fkd" else 1
-        return take_in(images, recipe.size, recipe.resize, self.plan.device, self.progress, crop=crop)
+        return take_in(images, recipe.size, recipe.resize, self.plan.device, self.progress, crop=crop, ready=True)
 
-    def _test_stock(self, test: ImageSet) -> Stock:
-        recipe, sides = self.plan.recipe, sorted({stock.side for stock, _ in self.sets})
+    def _test_stock(self, test: ImageSet, first: Stock) -> Stock:
+        recipe = self.plan.recipe
         stock = take_in(test, recipe.size, recipe.resize, self.plan.device, self.progress)
-        if sides != [stock.side]:
+        if first.side != stock.side:
             raise InputError(
-                f"{test.name}: test images have {stock.side} pixels, the sets {shorten([str(s) for s in sides])}; "
-                f"say what all are resized to, such as --set size={sides[0]} --set resize={sides[0]}"
+                f"{test.name}: test images have {stock.side} pixels, those of {first.images.name} {first.side}; "
+                f"say what all are resized to, such as --set size={first.side} --set resize={first.side}"
             )
         return stock
 
     def _random_subset(self, seed: int) -> Stock:
         """As many random real images of each class as the first set has."""
         assert self.real is not None
-        real, first = self.real, self.sets[0][0].images
+        real, first = self.real, self.lessons[0].batches.stock.images
         order, rows = torch.randperm(len(real), generator=seeded(seed, "random subset")), []
         for label, wanted in enumerate(first.labels.bincount(minlength=len(first.classes)).tolist()):
             of_class = order[real.labels[order] == label][:wanted]
@@ -290,7 +317,9 @@ class _School:
 
 def _check(images: ImageSet, test: ImageSet) -> None:
     if images.classes != test.classes or not images.labelled:
-        raise InputError(f"{images.name}: its classes are not those of {test.name}; match them first")
+        raise InputError(
+            f"{images.name}: its classes are not those of {test.name}; give class folders or labels of these classes"
+        )
     counts = images.labels.bincount(minlength=len(images.classes)).tolist()
     if empty := [name for name, count in zip(images.classes, counts, strict=True) if not count]:
         raise InputError(

@@ -1,13 +1,16 @@
 """Batches: mixing recomputed from the same batches unmixed, what is left over, slices of processes, labels replayed."""
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 import torch
+from torchvision.transforms.functional import to_pil_image
 
 from divbench.errors import InputError
 from divbench.generate.recipe import Fkd
 from divbench.generate.relabel import relabel
-from divbench.images import ImageSet
+from divbench.images import ImageSet, read_images
 from divbench.labels.store import read_labels
 from divbench.progress import no_progress
 from divbench.teacher import Labeller
@@ -281,7 +284,7 @@ def labelled(tmp_path_factory, real, teacher):
 
 @pytest.mark.parametrize("mix", ["cutmix", "mixup", "none"])
 def test_a_student_sees_what_the_teacher_labelled(real, teacher, labelled, mix):
-    labeller, replay = Labeller(teacher, "eval", CPU), Replay(stock(real), labelled[mix])
+    labeller, replay = Labeller(teacher, "eval", CPU), Replay(stock(real), labelled[mix], 30)
     assert replay.steps == 3
     for epoch in range(2):
         soft, shares = labelled[mix].epoch(epoch), []
@@ -314,11 +317,11 @@ def test_a_student_sees_what_the_teacher_labelled(real, teacher, labelled, mix):
 @pytest.mark.parametrize("mix", ["cutmix", "mixup", "none"])
 def test_processes_replay_slices_of_the_same_batches(real, labelled, mix):
     held = stock(real)
-    check_slices(lambda rank, world: Replay(held, labelled[mix], rank, world).epoch(1), (2, 3))
+    check_slices(lambda rank, world: Replay(held, labelled[mix], 30, rank, world).epoch(1), (2, 3))
 
 
 def test_a_replay_goes_on_in_the_middle(real, labelled):
-    replay = Replay(stock(real), labelled["cutmix"])
+    replay = Replay(stock(real), labelled["cutmix"], 30)
     whole, again = list(replay.epoch(1)), list(replay.epoch(1, start=1))
     for found, expected in zip(again, whole[1:], strict=True):
         check_equal(found, expected)
@@ -333,5 +336,35 @@ def test_stored_weights_come_with_their_images(real, labelled):
             return soft.__class__(**{**vars(soft), "weights": soft.ids.double() + 0.5})
 
     for rank in range(2):
-        for shown in Replay(stock(real), Weighted(), rank, 2).epoch(0):
+        for shown in Replay(stock(real), Weighted(), 30, rank, 2).epoch(0):
             assert shown.weights.equal(shown.rows.float() + 0.5)
+
+
+def test_images_of_the_size_stay_as_they_are_but_tests_are_enlarged(tmp_path):
+    """A recipe that resizes to 10 and cuts out 8, as 256 and 224 on ImageNet: distilled images are no photographs."""
+    distilled = real_set(4)
+    folder = tmp_path / "set"
+    for row, label in enumerate(distilled.labels.tolist()):
+        (folder / distilled.classes[label]).mkdir(parents=True, exist_ok=True)
+        to_pil_image(distilled.images[row]).save(folder / distilled.classes[label] / f"{row:02}.png")
+    read = read_images(folder)
+    for some in (distilled, read):
+        for crop in (1.0, 0.3):
+            assert take_in(some, 8, 10, CPU, no_progress, crop=crop, ready=True).pixels.equal(some.pixels())
+    held = ImageSet(read.pixels(), read.labels, read.classes, "held")
+    tests = [take_in(some, 8, 10, CPU, no_progress).pixels for some in (held, read)]
+    assert tests[0].equal(tests[1])
+    assert not tests[0].equal(read.pixels())
+
+
+def test_labels_of_fewer_images_are_replayed(real, labelled):
+    class Pruned:
+        batch, epochs = 12, 1
+
+        def epoch(self, number):
+            return replace(labelled["none"].epoch(0).part(0), batch=12)
+
+    (shown,) = Replay(stock(real), Pruned(), 12).epoch(0)
+    assert len(shown.images) == 12
+    with pytest.raises(InputError, match="epoch 0 has labels of 12 images, others of 30"):
+        next(Replay(stock(real), Pruned(), 30).epoch(0))

@@ -8,7 +8,7 @@ import pytest
 
 from divbench.combine import joined
 from divbench.embedders.embed import embed
-from divbench.errors import ResultError
+from divbench.errors import InputError, ResultError
 from divbench.report.tables import accuracy_table, compare_table, differences_table
 from divbench.results import load_result, save_result
 from divbench.scoring import score
@@ -178,3 +178,19 @@ def test_some_images_and_classes_alone():
     common = measure(two, matching=Matching(common=True))
     assert common.classes == ("bee", "cow")
     assert common.accuracy("convnet1").test.count == 20
+
+
+def test_other_real_images_are_another_yardstick():
+    before = measure(real=REAL)
+    again = measure(before=before, path=Path("r.json"))
+    assert again.accuracy("convnet1").real == before.accuracy("convnet1").real
+    assert len(again.score("accuracy/convnet1").reference["random"]) == 3
+    with pytest.raises(ResultError, match=r"r.json: holds a yardstick of other real images"):
+        measure(real=images(20, seed=7), before=before, path=Path("r.json"))
+    with pytest.raises(InputError, match="is both tested on and the yardstick's training data"):
+        measure(real=TEST)
+
+
+def test_another_test_set_is_another_number(made):
+    other = measure_accuracy([(images(), None)], images(10, seed=11), plan(recipe(epochs=2), runs=3))
+    assert other.accuracy("convnet1").digest != made.accuracy("convnet1").digest

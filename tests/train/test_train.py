@@ -104,7 +104,7 @@ def test_other_questions_have_other_digests_and_other_sets_the_same():
     assert digest([images(4, seed=1)]) == first
     assert digest(test_every=1000) == first
     assert digest(lr=0.2) != first
-    assert digest(test=images(10, seed=8)) != first
+    assert run(None, TEST, replace(plan(recipe(epochs=1)), test_digest="other")).digests["convnet1"] != first
 
 
 @pytest.mark.parametrize("after", [18, 36, 72])
@@ -209,7 +209,7 @@ def test_stored_labels(teacher, tmp_path, labels):
     assert made.labels.startswith(f"{kind}, teacher sha256:{teacher.sha256[:16]}, BatchNorm eval")
     assert len(made.runs["convnet1"][0].curve) == (40 if kind == "static" else 5)
     if kind == "fkd":
-        assert made.notes == ("epochs 40 -> 5, batch 128 -> 9, as the labels are stored",)
+        assert made.notes[0] == "epochs 40 -> 5, batch 128 -> 9, as the labels are stored"
     else:
         assert made.runs["convnet1"][0].accuracy > 0.9
     assert run([(some, None)], what=plan(rules, labels=tmp_path)).digests == made.digests
@@ -238,10 +238,10 @@ def test_stored_labels_of_other_images_are_told_by_what_they_say(teacher, tmp_pa
 @pytest.mark.parametrize(
     ("sets", "rules", "given", "complaint"),
     [
-        ([images(classes=("ant", "bee"))], {}, {}, "its classes are not those of tests"),
+        ([images(classes=("ant", "bee"))], {}, {}, "its classes are not those of tests; give class folders"),
         ([images().select(torch.arange(12))], {}, {}, "has no images of cow, which tests has"),
         ([images()], {"batch": 19}, {}, "batch is 19, but the set has 18 images; give --set batch=18 or less"),
-        ([images(size=10)], {}, {}, "tests: test images have 8 pixels, the sets 10; say what all are resized to"),
+        ([images(size=10)], {}, {}, "tests: test images have 8 pixels, those of patches 10; say what all"),
         ([images()], {"lr": 1e30}, {}, "the loss is NaN or infinite; give a lower lr"),
         ([images()], {"labels.kind": "online", "loss.kind": "kl"}, {}, "needs a teacher: give --teacher FILE"),
         ([images()], {"augment.patches": 3}, {}, "images of 8 pixels do not fall into 3 x 3 patches"),
@@ -258,8 +258,9 @@ def test_networks_and_teachers_that_do_not_fit_are_refused(teacher):
         run(what=plan(nets=("resnet8",)))
     with pytest.raises(WeightsError, match="convnet5 cannot take images of 8 pixels"):
         run(what=plan(nets=("convnet1", "convnet5")))
-    with pytest.raises(RecipeError, match="a teacher was given, but the recipe has hard labels"):
-        run(teachers=[teacher])
+    tested = run(teachers=[teacher])
+    assert tested.labels == "hard", "a teacher that is not asked is a ceiling"
+    assert min(tested.teachers[0]) > 0.9
     rules = plan(recipe("sre2l-cifar"))
     with pytest.raises(InputError, match="was trained on images of 8 pixels, but students see 10"):
         run([images(size=10)], images(size=10), what=rules, teachers=[teacher])
@@ -269,8 +270,6 @@ def test_networks_and_teachers_that_do_not_fit_are_refused(teacher):
     two = replace(TEST, classes=("ant", "bee", "dog"))
     with pytest.raises(InputError, match="orders or names its classes otherwise"):
         run([replace(images(), classes=two.classes)], two, what=rules, teachers=[teacher])
-    with pytest.raises(RecipeError, match="a random real subset has no stored labels"):
-        run(what=plan(recipe("sre2l-in1k", size=8, resize=8)), real=images(20))
 
 
 def test_a_batch_larger_than_the_set_is_the_whole_set():
@@ -312,3 +311,48 @@ def test_two_processes_train_as_one(tmp_path):
     alone = run(what=plan(recipe(**{"augment.mix": "cutmix"}), runs=2)).runs["convnet1"]
     for one, curve in zip(alone, curves, strict=True):
         assert [record.loss for record in one.curve] == pytest.approx([loss for loss, _ in curve], rel=1e-3)
+
+
+def test_several_sets_are_checked_before_the_first_student(teacher, tmp_path):
+    def never(title, one):
+        raise AssertionError(title)
+
+    with pytest.raises(InputError, match=r"small: images have 10 pixels, those of tests 8"):
+        run([images(), images(size=10, name="small")], report=never)
+    with pytest.raises(RecipeError, match="batch is 15, but the set has 12 images"):
+        run([images(), images(4)], what=plan(recipe(batch=15)), report=never)
+    with pytest.raises(InputError, match="are of one set, but 2 were given"):
+        run([images(), images(4)], what=plan(labels=tmp_path), report=never)
+    with pytest.raises(InputError, match="random real images: images have 10 pixels"):
+        run(real=images(20, size=10), report=never)
+    other = write_teacher(tmp_path / "other.safetensors", real=images(30, seed=6))
+    sets = [(images(seed=seed), tmp_path / str(seed)) for seed in (0, 1)]
+    for (one, folder), who in zip(sets, (teacher, other), strict=True):
+        relabel(one.pixels(), Static(teacher="eval"), who, folder, seed=0, device=CPU)
+    with pytest.raises(InputError, match=r"patches has other labels \(static, teacher sha256:.*train them one by one"):
+        run(sets, what=plan(recipe("sre2l-cifar", **{"labels.kind": "static"})), report=never)
+
+
+def test_labels_that_call_classes_otherwise_are_remarked_or_refused(tmp_path):
+    names = ("ant", "bee", "cow", "dog", "elk", "fox")
+    some, test = images(classes=names), images(4, seed=9, classes=names, name="tests")
+    teacher = write_teacher(tmp_path / "six.safetensors", real=images(40, seed=5, classes=names))
+    relabel(some.pixels(), Static(teacher="eval"), teacher, tmp_path, seed=0, device=CPU)
+    rules = plan(recipe("sre2l-cifar", **{"labels.kind": "static"}))
+    swapped = replace(some, labels=torch.tensor([0, 2, 1, 3, 4, 5])[some.labels])
+    made = run([(swapped, tmp_path)], test, rules)
+    assert any("name another class for most images of 2 classes (bee is called cow" in note for note in made.notes)
+    with pytest.raises(InputError, match=r"0\.0% of the soft labels name the class of their image"):
+        run([(replace(some, labels=some.labels.roll(6)), tmp_path)], test, rules)
+    few = some.select((some.labels < 2).nonzero()[:, 0])
+    relabel(few.pixels(), Static(teacher="eval"), teacher, tmp_path / "two", seed=0, device=CPU)
+    two = replace(few, classes=names[:2])
+    with pytest.raises(InputError, match="labels have 6 classes, but there are 2"):
+        run([(two, tmp_path / "two")], replace(two, name="tests"), rules)
+
+
+def test_without_a_teacher_its_normalisation_is_that_of_the_set(tmp_path, teacher):
+    some = images()
+    relabel(some.pixels(), Static(teacher="eval"), teacher, tmp_path, seed=0, device=CPU)
+    made = run([(some, tmp_path)], what=plan(recipe("sre2l-cifar", **{"labels.kind": "static"})))
+    assert any(note.endswith("of the set itself, since no teacher was given") for note in made.notes)
