@@ -370,7 +370,7 @@ def test_train_adds_accuracies_to_scores_and_compare_shows_both(folders, tmp_pat
         (["--recipe", "sre2l-in1k"], "has no soft labels"),
         (["--mean-std", "imagenet"], "for students: --set mean_std="),
         (["--teacher", "t.safetensors"], "the recipe has hard labels and asks none; leave it out"),
-        (["--yardsticks", "--real", "digits"], "its classes"),
+        (["--yardsticks", "--real", "digits"], "digits: its 10 classes"),
         (["-o", "r.csv"], "-o keeps the result, as JSON"),
         (["--real", "digits"], "--real is for the yardstick: add --yardsticks"),
         (["--runs", "0"], "0 is not in the range x>=1"),
