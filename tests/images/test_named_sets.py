@@ -10,18 +10,26 @@ from divbench.images import DATASETS, READERS, read_images
 
 
 def test_digits_are_always_there():
-    images = read_images("digits")
-    assert images.pixels().shape == (1797, 3, 8, 8)
-    assert images.classes == tuple("0123456789")
-    assert images.recognised == "data set digits, split all, 1797 images"
-    grey = load_digits().images
-    assert images.pixels()[5, 1].tolist() == [[round(v * 255 / 16) for v in row] for row in grey[5]]
-    assert (images.pixels()[:, 0] == images.pixels()[:, 2]).all()
+    images, test = read_images("digits"), read_images("digits", split="test")
+    assert images.classes == test.classes == tuple("0123456789")
+    assert images.recognised == "data set digits, split train, 1442 images"
+    bunch = load_digits()
+    seen, expected = [0] * 10, {"train": [], "test": []}
+    for row, label in enumerate(bunch.target):
+        seen[label] += 1
+        expected["train" if seen[label] % 5 else "test"].append(row)
+    for some, rows in ((images, expected["train"]), (test, expected["test"])):
+        assert some.pixels().shape == (len(rows), 3, 8, 8)
+        assert some.labels.tolist() == bunch.target[rows].tolist()
+        grey = bunch.images[rows[5]]
+        assert some.pixels()[5, 1].tolist() == [[round(v * 255 / 16) for v in row] for row in grey]
+        assert (some.pixels()[:, 0] == some.pixels()[:, 2]).all()
+    assert test.labels.bincount().min() >= 34
 
 
 def test_an_unknown_split_is_an_error():
-    with pytest.raises(InputError, match=r"no split 'train'; choose split \(--split\) = all"):
-        read_images("digits", split="train")
+    with pytest.raises(InputError, match=r"no split 'all'; choose split \(--split\) = train or test"):
+        read_images("digits", split="all")
 
 
 def test_a_path_of_the_same_name_wins_with_a_note(tmp_path, monkeypatch, sre2l):
