@@ -4,7 +4,6 @@ import errno
 import math
 import os
 import pickle
-from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from divbench.train.loop import learning_rate
 from divbench.train.recipe import Augmentation, change_training, load_training, recipe_names
 from divbench.train.stock import take_in
 from tests.test_parallel import free_port
+from tests.train.students import stopping
 
 CPU = torch.device("cpu")
 STILL = Augmentation(padding=0, crop=1.0, flip=False)
@@ -55,25 +55,6 @@ def recipe(**values):
 def run(path, *, images=None, threads=1, **values):
     options = {key: values.pop(key) for key in ("test", "seed", "progress", "report") if key in values}
     return squeeze(images or real(), recipe(**values), path, threads=threads, **options)
-
-
-@contextmanager
-def stopping(after):
-    """A progress that stops everything once ``after`` images have been trained on."""
-
-    @contextmanager
-    def progress(title, total):
-        done = 0
-
-        def advance(count, text="", /):
-            nonlocal done
-            done += count
-            if title.startswith("squeeze") and done >= after:
-                raise KeyboardInterrupt
-
-        yield advance
-
-    yield progress
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -247,7 +228,7 @@ def test_the_same_seed_gives_the_same_bytes(made, tmp_path):
 def test_interrupted_it_goes_on_and_ends_with_the_same_bytes(often, made, tmp_path, after):
     path = tmp_path / "t.safetensors"
     unfinished = tmp_path / "t.safetensors.unfinished"
-    with stopping(after) as progress, pytest.raises(KeyboardInterrupt):
+    with stopping(after, "squeeze") as progress, pytest.raises(KeyboardInterrupt):
         run(path, progress=progress)
     assert not path.exists()
     assert unfinished.exists() == (after > 12)
@@ -275,7 +256,7 @@ def test_an_error_in_the_report_loses_no_epoch(often, made, tmp_path):
 
 
 def test_state_is_kept_now_and_then_only(tmp_path):
-    with stopping(60) as progress, pytest.raises(KeyboardInterrupt):
+    with stopping(60, "squeeze") as progress, pytest.raises(KeyboardInterrupt):
         run(tmp_path / "t.safetensors", progress=progress)
     assert os.listdir(tmp_path) == []
 
@@ -299,7 +280,7 @@ def test_other_files_are_not_touched(often, made, tmp_path):
         run(made.path, images=real(20))
     assert made.path.read_bytes() == before
     path = tmp_path / "t.safetensors"
-    with stopping(24) as progress, pytest.raises(KeyboardInterrupt):
+    with stopping(24, "squeeze") as progress, pytest.raises(KeyboardInterrupt):
         run(path, progress=progress)
     with pytest.raises(OutputError, match=r"unfinished work of another run \(recipe.lr 0.02, not 0.03\)"):
         run(path, lr=0.03)
@@ -508,7 +489,7 @@ def process(rank, world, port, place):
     squeezing.build_classifier, squeezing.code_version = remember, lambda: ("0" * 40, False)
     done = run(place / "t.safetensors")
     weights = torch.cat([value.detach().flatten() for value in networks[-1].parameters()])
-    with stopping(60) as progress, pytest.raises(KeyboardInterrupt):
+    with stopping(60, "squeeze") as progress, pytest.raises(KeyboardInterrupt):
         run(place / "u.safetensors", progress=progress)
     parallel.agree(True)
     again = run(place / "u.safetensors")

@@ -1,5 +1,7 @@
 """Tiny sets, teachers and plans for the tests of training."""
 
+from contextlib import contextmanager
+
 import torch
 
 from divbench.images import ImageSet
@@ -29,3 +31,22 @@ def plan(rules=None, **values):
     """One run of a small network."""
     given = {"nets": ("convnet1",), "runs": 1, "seed": 0, "device": CPU, **values}
     return Plan("quick", recipe() if rules is None else rules, **given)
+
+
+@contextmanager
+def stopping(after, of="["):
+    """A progress that stops everything once ``after`` images have gone by under a title that begins with ``of``."""
+
+    @contextmanager
+    def progress(title, total):
+        done = 0
+
+        def advance(count, text="", /):
+            nonlocal done
+            done += count
+            if title.startswith(of) and done >= after:
+                raise KeyboardInterrupt
+
+        yield advance
+
+    yield progress

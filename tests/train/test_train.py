@@ -2,7 +2,6 @@
 
 import os
 import pickle
-from contextlib import contextmanager
 from dataclasses import replace
 
 import msgspec
@@ -19,7 +18,7 @@ from divbench.train import loop
 from divbench.train.train import train
 from tests.generate.teachers import write_teacher
 from tests.test_parallel import free_port
-from tests.train.students import CPU, images, plan, recipe
+from tests.train.students import CPU, images, plan, recipe, stopping
 
 TEST = images(10, seed=9, name="tests")
 
@@ -34,25 +33,6 @@ def teacher(tmp_path_factory):
     """A network that knows the patches."""
     path = tmp_path_factory.mktemp("teacher") / "teacher.safetensors"
     return write_teacher(path, real=images(40, seed=5))
-
-
-@contextmanager
-def stopping(after):
-    """A progress that stops everything once ``after`` images have been trained on."""
-
-    @contextmanager
-    def progress(title, total):
-        done = 0
-
-        def advance(count, text="", /):
-            nonlocal done
-            done += count
-            if title.startswith("[") and done >= after:
-                raise KeyboardInterrupt
-
-        yield advance
-
-    yield progress
 
 
 def test_it_learns_and_says_what_it_came_to():
