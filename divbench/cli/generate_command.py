@@ -17,7 +17,7 @@ _WEAK = 0.5  # accuracy of a teacher below which a caution is printed
 @click.option("--split", default=None, help="Part of the real data.  [default: the first of a named data set]")
 @click.option("--teacher", type=_options.PATH, default=None, help="Trained network, such as 'divbench squeeze' writes.")
 @click.option(
-    "--net", default=None, help="The teacher's network, if its file does not say: resnet18, torchvision:NAME."
+    "--net", default=None, help="The teacher's network, if its file does not say: see 'divbench list networks'."
 )
 @click.option("--mean-std", default=None, help="Normalisation, if the teacher's file does not say: see 'score'.")
 @click.option("--ipc", type=click.IntRange(1), default=None, help="Images per class.  [default: the recipe's]")

@@ -25,7 +25,7 @@ from divbench.cli._progress import progress_bar
     help="Data set whose numbers are used, such as cifar10, or a .toml file.  [default: REAL, if it is a name]",
 )
 @_options.changes
-@click.option("--net", default=None, help="resnet18, or torchvision:NAME.  [default: that of the numbers]")
+@click.option("--net", default=None, help="See 'divbench list networks'.  [default: that of the numbers]")
 @click.option("--epochs", type=click.IntRange(1), default=None, help="Passes over the images.  [default: as published]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of weights, order, augmentation.")
 @click.option("--split", default=None, help="Part of REAL to train on.  [default: the first of a named data set]")
