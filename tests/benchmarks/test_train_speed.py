@@ -8,6 +8,7 @@ hundred test images of each. Both ways take the same epochs, batches, augmentati
 
 import importlib.util
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -92,8 +93,6 @@ def our_way(images, test, seed):
     spent = []
 
     def timed(title, total):
-        from contextlib import contextmanager
-
         @contextmanager
         def watch():
             began = time.perf_counter()

@@ -329,6 +329,14 @@ def test_images_that_cannot_be_used_are_refused(tmp_path):
         run(path, images=ImageSet(images.images[..., :6, :], images.labels, images.classes, "flat"), size=0, resize=0)
 
 
+@pytest.mark.parametrize(
+    "values", [{"labels.kind": "online", "loss.kind": "kl"}, {"mean_std": "teacher"}, {"least_steps": 9}]
+)
+def test_what_is_for_students_is_refused(tmp_path, values):
+    with pytest.raises(RecipeError, match="which is for students; a teacher needs"):
+        run(tmp_path / "t.safetensors", **values)
+
+
 def test_networks_that_cannot_be_teachers_are_refused(tmp_path):
     path = tmp_path / "t.safetensors"
     with pytest.raises(WeightsError, match="unknown network 'resnet9'"):

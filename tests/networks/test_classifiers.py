@@ -9,7 +9,16 @@ import torchvision
 from torch import nn
 
 from divbench.errors import WeightsError
-from divbench.networks import CLASSIFIERS, SMALL, ConvNet, build_classifier, build_weightless, check_size, last_layer
+from divbench.networks import (
+    CLASSIFIERS,
+    SMALL,
+    ConvNet,
+    build_classifier,
+    build_weightless,
+    check_size,
+    exact_classifier,
+    last_layer,
+)
 
 TORCHVISION = {
     "resnet18": "resnet18",
@@ -207,3 +216,17 @@ def test_unknown_names_are_answered_with_a_suggestion(net: str, message: str):
 def test_timm_is_not_imported_before_it_is_needed():
     code = "import sys, divbench.networks as n; n.build_classifier('convnet3', 2, 32); print('timm' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_the_last_layer_computes_in_float32_under_autocast():
+    network = build_classifier("convnet1", 3, 8)
+    names = list(network.state_dict())
+    exact_classifier(network, last_layer(network, 8))
+    assert list(network.state_dict()) == names
+    images = torch.rand(4, 3, 8, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = network(images)
+        features = network.features(images).float()
+    assert logits.dtype == torch.float32
+    torch.testing.assert_close(logits, network.classifier(features))
+    assert not logits.equal(logits.bfloat16().float())
