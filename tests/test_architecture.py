@@ -14,6 +14,7 @@ import divbench
 ROOT = Path(divbench.__file__).parent
 RECORD_HALF = (
     "combine",
+    "comparison",
     "results",
     "protocol",
     "statistics",
@@ -37,8 +38,8 @@ ALLOWED = {
         "divbench.storage",
     },
     "report": {
-        "divbench.combine", "divbench.errors", "divbench.protocol", "divbench.report", "divbench.results",
-        "divbench.statistics",
+        "divbench.combine", "divbench.comparison", "divbench.errors", "divbench.files", "divbench.figures",
+        "divbench.protocol", "divbench.report", "divbench.results", "divbench.statistics",
     },
     "embedders": {
         "divbench.cache", "divbench.constants", "divbench.embedders", "divbench.errors", "divbench.images",

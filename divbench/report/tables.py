@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 
 from divbench.combine import joined
+from divbench.comparison import check_comparable, class_scores, differences, protocol_of
 from divbench.errors import ResultError, shorten
 from divbench.protocol import Scope
 from divbench.report.render import Cell, Measured, Table
-from divbench.results import ACCURACY, Accuracy, Result, Score, mean
-from divbench.statistics import holm, paired_over_classes
+from divbench.results import ACCURACY, Result, Score
 
 _ARROWS = {True: " ↑", False: " ↓", None: ""}
 _CONTROLS = {
@@ -94,28 +94,17 @@ def differences_table(results: Sequence[Result], scope: Scope = "class") -> Tabl
         ResultError: fewer than two entries, not comparable, of unequal IPC, or without values of classes.
     """
     results = joined(results)
-    check_comparable(results)
     if len(results) < 2 or scope != "class":
         raise ResultError("differences are paired over classes: give two or more results, at class scope")
-    unequal = [r.name for r in results if r.ipc != results[0].ipc]
-    if unequal:
-        raise ResultError(
-            f"{shorten(unequal)} and {results[0].name} have unequal images per class, which by itself moves coverage "
-            "and Vendi; score all with the same --ipc"
-        )
-    if any(not _class_scores(r) for r in results) or len(results[0].classes) < 2:
-        raise ResultError("differences are paired over classes: every result needs scores of two or more classes")
-    first, rows = results[0], []
-    held = [{s.metric for s in _class_scores(r)} for r in results]
-    metrics = [s.metric for s in _class_scores(first) if all(s.metric in some for some in held)]
-    if not metrics:
-        raise ResultError("the results have no metric in common; score all of them, or train students on all")
-    for other in results[1:]:
-        pairs = {key: (_class_means(first.score(key)), _class_means(other.score(key))) for key in metrics}
-        tests = {key: paired_over_classes(a, b, first.level) for key, (a, b) in pairs.items() if a and b and len(a) > 1}
-        adjusted = dict(zip(tests, holm([t.p for t in tests.values()]), strict=True))
+    check_comparable(results)
+    first, others = results[0], results[1:]
+    held = [{s.metric for s in class_scores(r)} for r in results]
+    metrics = [s.metric for s in class_scores(first) if all(s.metric in some for some in held)]
+    rows: list[list[Cell]] = []
+    for other in others:
+        tests = differences(first, other, metrics)
         row: list[Cell] = [other.name]
-        row += [Measured(t.effect, t.low, t.high, adjusted[key]) if (t := tests.get(key)) else None for key in metrics]
+        row += [Measured(t.effect, t.low, t.high, t.p) if (t := tests.get(key)) else None for key in metrics]
         rows.append(row)
     arrows = {s.metric: _ARROWS[s.higher_is_better] for s in first.scores}
     columns = ["minus " + first.name, *("Δ " + key + arrows[key] for key in metrics)]
@@ -125,47 +114,6 @@ def differences_table(results: Sequence[Result], scope: Scope = "class") -> Tabl
     )
     note = f"± {first.level:.0%} t interval over {len(first.classes)} classes; p: sign-flip test, Holm; {about}"
     return Table(f"differences to {first.name}", columns, rows, [note])
-
-
-def check_comparable(results: Sequence[Result]) -> None:
-    """Raise `ResultError` where two results may not stand in one table.
-
-    Scores compare inside one protocol and real set, accuracies of a network inside one recipe, kind of labels and test
-    set. A result that lacks one or the other compares by what it has.
-    """
-    for i, other in enumerate(results):
-        for first in results[:i]:
-            _check_pair(first, other)
-
-
-def _check_pair(first: Result, other: Result) -> None:
-    pairs: list[tuple[str, object, object, str, str]] = [
-        ("classes", first.classes, other.classes, shorten(first.classes), shorten(other.classes))
-    ]
-    if first.real is not None and other.real is not None:
-        pairs = [
-            ("protocols", first.protocol_digest, other.protocol_digest, _protocol(first), _protocol(other)),
-            ("real sets", first.real.digest, other.real.digest, first.real.name, other.real.name),
-            *pairs,
-        ]
-    for one in first.accuracies:
-        if (their := other.accuracy(one.net)) is not None:
-            what = f"recipes, labels or test sets of {one.net}"
-            pairs.append((what, one.digest, their.digest, _training(one), _training(their)))
-    for what, a, b, mine, theirs in pairs:
-        if a != b:
-            raise ResultError(
-                f"{first.name} and {other.name} have different {what} ({mine}; {theirs}) and cannot be compared; "
-                "treat both alike, or say --mixed to see them side by side"
-            )
-
-
-def _protocol(result: Result) -> str:
-    return "–" if result.protocol is None else f"{result.protocol.name} {result.protocol_digest:.6}"
-
-
-def _training(one: Accuracy) -> str:
-    return f"{one.recipe} {one.digest:.6}, {one.labels}, tested on {one.test.name}"
 
 
 def _headline(result: Result) -> str:
@@ -218,7 +166,7 @@ def _training_notes(results: Sequence[Result]) -> list[str]:
 
 def _entry_row(result: Result, metrics: list[str], scope: Scope, mixed: bool) -> list[Cell]:
     row: list[Cell] = [result.name, _span(result.ipc), len(result.sets)]
-    row += [_protocol(result)] if mixed else []
+    row += [protocol_of(result)] if mixed else []
     held = {s.metric: s for s in result.scores if s.scope == scope}
     for key in metrics:
         score = held.get(key)
@@ -246,7 +194,7 @@ def _reference_rows(results: Sequence[Result], metrics: list[str], scope: Scope,
             seeds = max(len(s.reference[key]) for s in held.values())
             ipc = None if key == "teacher" else _span(group[0].ipc)
             row: list[Cell] = [f"({title})", ipc, seeds if key not in ("iid", "teacher") else None]
-            row += [_protocol(group[0])] if mixed else []
+            row += [protocol_of(group[0])] if mixed else []
             for m in metrics:
                 value = held[m].reference_value(key) if m in held else None
                 row.append(value)
@@ -255,16 +203,6 @@ def _reference_rows(results: Sequence[Result], metrics: list[str], scope: Scope,
                     row.append(value / iid if value is not None and iid else None)
             rows.append(row)
     return rows
-
-
-def _class_scores(result: Result) -> list[Score]:
-    return [s for s in result.scores if s.scope == "class"]
-
-
-def _class_means(score: Score) -> list[float]:
-    """Mean over the sets of each class's value; empty where any is missing."""
-    means = [mean(values) for values in zip(*score.per_class, strict=True)]
-    return [m for m in means if m is not None] if None not in means else []
 
 
 def _measured(score: Score) -> Cell:

@@ -101,7 +101,7 @@ def test_differences_are_paired_over_classes():
 def test_differences_need_two_entries_of_equal_size_with_classes():
     with pytest.raises(ResultError, match="two or more results"):
         differences_table([make_result()])
-    with pytest.raises(ResultError, match="b and a have unequal images per class"):
+    with pytest.raises(ResultError, match="a and b have unequal images per class"):
         differences_table([make_result("a"), make_result("b", ipc=50)])
     bare = make_result("b", scores=(make_score(scope="dataset", per_class=()),))
     with pytest.raises(ResultError, match="every result needs scores of two or more classes"):

@@ -1,0 +1,113 @@
+"""What may be compared, and what differs between two entries, class by class. No torch in here."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from divbench.errors import ResultError, shorten
+from divbench.results import Accuracy, Result, Score, mean
+from divbench.statistics import Difference, holm, paired_over_classes
+
+
+def check_comparable(results: Sequence[Result]) -> None:
+    """Raise `ResultError` where two results may not stand in one table.
+
+    Scores compare inside one protocol and real set, accuracies of a network inside one recipe, kind of labels and test
+    set. A result that lacks one or the other compares by what it has.
+    """
+    for i, other in enumerate(results):
+        for first in results[:i]:
+            _check_pair(first, other)
+
+
+def differences(before: Result, after: Result, metrics: Collection[str] | None = None) -> dict[str, Difference]:
+    """Metric -> ``after`` minus ``before``, paired over classes; p-values after Holm over these metrics.
+
+    Args:
+        before, after: of one protocol and equal images per class.
+        metrics: those to test; default: all that both hold at class scope. Those without a value for some class are
+            left out.
+
+    Raises:
+        ResultError: not comparable, of unequal IPC, without values of classes, or without a metric in common.
+    """
+    check_comparable([before, after])
+    if before.ipc != after.ipc:
+        raise ResultError(
+            f"{before.name} and {after.name} have unequal images per class, which by itself moves coverage and Vendi; "
+            "score both with the same --ipc"
+        )
+    if not (class_scores(before) and class_scores(after)) or len(before.classes) < 2:
+        raise ResultError("differences are paired over classes: every result needs scores of two or more classes")
+    theirs = {score.metric: score for score in class_scores(after)}
+    pairs = {
+        score.metric: (class_means(score), class_means(theirs[score.metric]))
+        for score in class_scores(before)
+        if score.metric in theirs and (metrics is None or score.metric in metrics)
+    }
+    if not pairs:
+        raise ResultError(
+            f"{before.name} and {after.name} have no metric in common; score both, or train students on both"
+        )
+    tests = {key: paired_over_classes(a, b, before.level) for key, (a, b) in pairs.items() if a and b}
+    adjusted = holm([test.p for test in tests.values()])
+    return {key: replace(test, p=p) for (key, test), p in zip(tests.items(), adjusted, strict=True)}
+
+
+def before_and_after(results: Sequence[Result]) -> list[tuple[Result, Result]]:
+    """Pairs whose names say that one is the other with something added: ``SRe2L`` and ``SRe2L + DiRe``.
+
+    Of equal images per class only. The longest name that fits is taken: ``a+b+c`` is ``a+b`` with something added.
+    """
+    pairs = []
+    for after in results:
+        fitting = [one for one in results if _extends(one.name, after.name) and one.ipc == after.ipc]
+        if fitting:
+            pairs.append((max(fitting, key=lambda one: len(one.name)), after))
+    return pairs
+
+
+def class_scores(result: Result) -> list[Score]:
+    """The scores at class scope."""
+    return [score for score in result.scores if score.scope == "class"]
+
+
+def class_means(score: Score) -> list[float]:
+    """Mean over the sets of each class's value; empty where any is missing."""
+    means = [mean(values) for values in zip(*score.per_class, strict=True)]
+    return [m for m in means if m is not None] if None not in means else []
+
+
+def protocol_of(result: Result) -> str:
+    """Name and short digest of the protocol, for people."""
+    return "–" if result.protocol is None else f"{result.protocol.name} {result.protocol_digest:.6}"
+
+
+def _extends(before: str, after: str) -> bool:
+    plain, longer = ("".join(name.lower().split()) for name in (before, after))
+    return longer.startswith(plain + "+")
+
+
+def _check_pair(first: Result, other: Result) -> None:
+    pairs: list[tuple[str, object, object, str, str]] = [
+        ("classes", first.classes, other.classes, shorten(first.classes), shorten(other.classes))
+    ]
+    if first.real is not None and other.real is not None:
+        pairs = [
+            ("protocols", first.protocol_digest, other.protocol_digest, protocol_of(first), protocol_of(other)),
+            ("real sets", first.real.digest, other.real.digest, first.real.name, other.real.name),
+            *pairs,
+        ]
+    for one in first.accuracies:
+        if (their := other.accuracy(one.net)) is not None:
+            what = f"recipes, labels or test sets of {one.net}"
+            pairs.append((what, one.digest, their.digest, _training(one), _training(their)))
+    for what, a, b, mine, theirs in pairs:
+        if a != b:
+            raise ResultError(
+                f"{first.name} and {other.name} have different {what} ({mine}; {theirs}) and cannot be compared; "
+                "treat both alike, or say --mixed to see them side by side"
+            )
+
+
+def _training(one: Accuracy) -> str:
+    return f"{one.recipe} {one.digest:.6}, {one.labels}, tested on {one.test.name}"
