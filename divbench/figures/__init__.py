@@ -26,7 +26,7 @@ _HOME = {
     "tsne": "divbench.figures.maps",
 }
 
-__all__ = list(_HOME)  # noqa: PLE0605
+__all__ = list(_HOME)
 
 
 def __getattr__(name: str) -> Any:

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import matplotlib
 from matplotlib import font_manager
@@ -89,7 +89,7 @@ def styled() -> Iterator[None]:
     """Our settings of matplotlib and nobody else's, while a figure is made."""
     with warnings.catch_warnings(), matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_STYLE)
+        matplotlib.rcParams.update(_STYLE)  # type: ignore[arg-type]
         yield
 
 
@@ -120,9 +120,10 @@ def encoded(figure: Figure, format: str, font: str | None = None, *, text: bool 
     Raises:
         InputError: the font is not installed, or lacks characters of a name.
     """
-    family = None if font is None else [_installed(font), "DejaVu Sans"]
-    for words in figure.findobj(Text) if family is not None else ():
-        words.set_fontfamily(family)  # type: ignore[attr-defined]
+    if font is not None:
+        family = [_installed(font), "DejaVu Sans"]
+        for words in figure.findobj(Text):
+            cast(Text, words).set_fontfamily(family)
     dates: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
     out = io.BytesIO()
     with styled():
