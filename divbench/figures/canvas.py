@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import matplotlib
 from matplotlib import font_manager
@@ -123,7 +123,7 @@ def encoded(figure: Figure, format: str, font: str | None = None, *, text: bool 
     if font is not None:
         family = [_installed(font), "DejaVu Sans"]
         for words in figure.findobj(Text):
-            cast(Text, words).set_fontfamily(family)
+            words.set_fontfamily(family)
     dates: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
     out = io.BytesIO()
     with styled():
