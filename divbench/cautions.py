@@ -1,5 +1,6 @@
 """Cautions: what a reader of the numbers has to know before believing them."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -35,6 +36,7 @@ def cautions(sets: Sequence[Embeddings], real: Embeddings, scores: Sequence[Scor
         yield from _copies(fake, real)
         yield from _skipped(fake)
         yield from _lossy(fake)
+        yield from _own_judge(fake, real)
     yield from _skipped(real)
 
 
@@ -150,4 +152,15 @@ def _lossy(fake: Embeddings) -> Iterator[Caution]:
         yield Caution(
             "lossy",
             f"{fake.name}: {lossy} of {len(fake)} images are lossily compressed, which moves features; PNG keeps them",
+        )
+
+
+def _own_judge(fake: Embeddings, real: Embeddings) -> Iterator[Caution]:
+    """Images optimised for a network look diverse to it in the ways that they were optimised for."""
+    weights = re.search(r"weights=sha256:([0-9a-f]{16})", real.embedder)
+    if weights is not None and any(f"teacher sha256:{weights[1]}" in note for note in fake.notes):
+        yield Caution(
+            "own-judge",
+            f"{fake.name}: was optimised for the very network whose features are scored; a gain may be one in its eyes "
+            "alone: score with another network, too",
         )

@@ -50,6 +50,16 @@ def _vendi_left_out(fake: Tensor, q: float = 1.0) -> Tensor:
     return torch.cat(values)
 
 
+def spectrum(fake: Tensor) -> Tensor:
+    """Eigenvalues [min(n, D)] of K / n, greatest first, which sum to 1: what the Vendi Score is the entropy of.
+
+    Args:
+        fake: [n, D] embeddings, n >= 1, no all-zero row.
+    """
+    found = torch.linalg.eigvalsh(small_gram(unit_rows(fake))).flip(0).clamp(min=0)
+    return found / found.sum()
+
+
 @metric(
     better="higher",
     bounds=(1, math.inf),
