@@ -60,7 +60,7 @@ def evaluate(
     fakes, real = match_sets(sets, real, classes, common_classes)
     if ipc is not None:
         fakes = [take_per_class(fake, ipc) for fake in fakes]
-    embedder = _embedder(protocol, embedding, real)
+    embedder = embedder_for(protocol, embedding, real)
     vectors: list[Embeddings] = []
     for images in (real, *fakes):
         with progress(f"embed {images.name}", len(images)) as advance:
@@ -89,8 +89,12 @@ def evaluate(
         )
 
 
-def _embedder(protocol: Protocol, embedding: Embedding, real: ImageSet) -> Embedder:
-    """The embedder at a stated size: that of the real images, where the network takes any."""
+def embedder_for(protocol: Protocol, embedding: Embedding, real: ImageSet) -> Embedder:
+    """The embedder at a stated size: that of the real images, where the network takes any.
+
+    Raises:
+        InputError: the network takes any size, and the real images have several.
+    """
     embedder = load_embedder(
         embedding.name or protocol.embedder,
         weights=embedding.weights,

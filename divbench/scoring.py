@@ -86,7 +86,8 @@ def score(
     scopes = _scopes(sets, protocol)
     _check(sets, real)
     where = choose_device(device)
-    real = real if protocol.real_per_class is None else _real_subset(real, protocol.real_per_class, protocol.seed)
+    if protocol.real_per_class is not None:
+        real = real.select(real_rows(real.labels, len(real.classes), protocol.real_per_class, protocol.seed))
     sets, real = [s.to(str(where)) for s in sets], real.to(str(where))
     table: dict[tuple[str, Scope], _Cells] = {(key, scope): _Cells() for scope in scopes for key in metrics}
     for label, unit in _units(sets, real, protocol, scopes):
@@ -169,10 +170,10 @@ def _check(sets: list[Embeddings], real: Embeddings) -> None:
             )
 
 
-def _real_subset(real: Embeddings, per_class: int, seed: int) -> Embeddings:
-    order = torch.randperm(len(real.labels), generator=torch.Generator().manual_seed(seed))
-    rows = torch.cat([order[real.labels[order] == c][:per_class] for c in range(len(real.classes))]).sort().values
-    return real.select(rows)
+def real_rows(labels: Tensor, classes: int, per_class: int, seed: int) -> Tensor:
+    """Which real images a protocol with ``real_per_class`` scores against: row numbers, in order."""
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    return torch.cat([order[labels[order] == c][:per_class] for c in range(classes)]).sort().values
 
 
 def _units(

@@ -24,11 +24,19 @@ class Ranked(NamedTuple):
     values: Tensor
 
 
-def by_coverage(real: Embeddings, fake: Embeddings, label: int, k: int = 5) -> Ranked:
+def by_coverage(
+    real: Embeddings, fake: Embeddings, label: int, k: int = 5, squared_radii: Tensor | None = None
+) -> Ranked:
     """Real images of a class, from the best covered to the least.
 
     The values [n] float64 are the distance to the nearest synthetic image over the radius of the real image's k-NN
     ball: below 1 the image is covered (Naeem et al. 2020, eq. 9).
+
+    Args:
+        real, fake: embeddings of the real and of the synthetic images.
+        label: the class.
+        k: neighbours that set the radius.
+        squared_radii: of the class's real images, where they are known: `divbench.metrics.radii`.
 
     Raises:
         InputError: embedders or classes differ, the class is empty on one side, or k neighbours are not there.
@@ -37,7 +45,8 @@ def by_coverage(real: Embeddings, fake: Embeddings, label: int, k: int = 5) -> R
     rows = rows_of(real, label)
     mine, theirs = real.features[rows], of_class(fake, label)
     distance = torch.cat([torch.cdist(part.double(), theirs.double()).amin(1) for part in mine.split(_BLOCK)])
-    ratio = distance / radii(mine, k).sqrt().clamp(min=torch.finfo(torch.float64).tiny)
+    reach = radii(mine, k) if squared_radii is None else squared_radii
+    ratio = distance / reach.sqrt().clamp(min=torch.finfo(torch.float64).tiny)
     order = ratio.argsort(stable=True)
     return Ranked(rows[order], ratio[order])
 
