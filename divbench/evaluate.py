@@ -60,21 +60,8 @@ def evaluate(
     fakes, real = match_sets(sets, real, classes, common_classes)
     if ipc is not None:
         fakes = [take_per_class(fake, ipc) for fake in fakes]
-    embedder = embedder_for(protocol, embedding, real)
-    vectors: list[Embeddings] = []
-    for images in (real, *fakes):
-        with progress(f"embed {images.name}", len(images)) as advance:
-            vectors.append(
-                embed(
-                    images,
-                    embedder,
-                    batch_size=embedding.batch_size,
-                    device=embedding.device,
-                    skip_bad=embedding.skip_bad,
-                    cache=cache,
-                    progress=advance,
-                )
-            )
+    embedder = embedder_for(protocol.embedder, embedding, real)
+    vectors = embed_sets([real, *fakes], embedder, embedding, cache=cache, progress=progress)
     units = len(real.classes) * ("class" in protocol.scopes) + ("dataset" in protocol.scopes)
     protocol = msgspec.structs.replace(protocol, embedder=embedding.name or protocol.embedder)
     with progress("score", units) as advance:
@@ -89,14 +76,45 @@ def evaluate(
         )
 
 
-def embedder_for(protocol: Protocol, embedding: Embedding, real: ImageSet) -> Embedder:
+def embed_sets(
+    sets: Sequence[ImageSet],
+    embedder: Embedder,
+    embedding: Embedding,
+    *,
+    cache: Cache | None = None,
+    progress: Progress = no_progress,
+) -> list[Embeddings]:
+    """Embeddings of each set by one embedder, run as ``embedding`` says; see `divbench.embed`."""
+    vectors: list[Embeddings] = []
+    for images in sets:
+        with progress(f"embed {images.name}", len(images)) as advance:
+            vectors.append(
+                embed(
+                    images,
+                    embedder,
+                    batch_size=embedding.batch_size,
+                    device=embedding.device,
+                    skip_bad=embedding.skip_bad,
+                    cache=cache,
+                    progress=advance,
+                )
+            )
+    return vectors
+
+
+def embedder_for(default: str, embedding: Embedding, real: ImageSet) -> Embedder:
     """The embedder at a stated size: that of the real images, where the network takes any.
+
+    Args:
+        default: its name, where ``embedding`` has none.
+        embedding: its weights and preprocessing.
+        real: the real images.
 
     Raises:
         InputError: the network takes any size, and the real images have several.
     """
     embedder = load_embedder(
-        embedding.name or protocol.embedder,
+        embedding.name or default,
         weights=embedding.weights,
         mean_std=embedding.mean_std,
         input_size=embedding.input_size,

@@ -15,9 +15,9 @@ import torch
 from PIL import Image
 
 from divbench.cache import Cache
-from divbench.embedders.embed import Embeddings, content_of, embed
+from divbench.embedders.embed import Embeddings, content_of
 from divbench.errors import InputError, ResultError, shorten
-from divbench.evaluate import Embedding, embedder_for
+from divbench.evaluate import Embedding, embed_sets, embedder_for
 from divbench.figures._rows import of_class
 from divbench.figures.grids import GAP, first_rows, strip
 from divbench.figures.maps import tsne
@@ -26,7 +26,7 @@ from divbench.figures.spectra import spectrum
 from divbench.images import ImageSet, match_classes, take_per_class
 from divbench.metrics import radii
 from divbench.progress import Progress, no_progress
-from divbench.report.gallery import ClassPictures, Gallery, Shown, Strip
+from divbench.report.gallery import NO_GALLERY, ClassPictures, Gallery, Shown, Strip
 from divbench.results import Result
 from divbench.scoring import real_rows
 
@@ -123,25 +123,16 @@ def see(
         raise ResultError("the results hold accuracies alone: there is no embedder to show images with; score the sets")
     if real.classes != scored.classes:
         real = match_classes(real, scored.classes).fake
-    embedder = embedder_for(scored.protocol, embedding, real)
+    embedder = embedder_for(scored.protocol.embedder, embedding, real)
     if embedder.id != scored.embedder:
         raise ResultError(
             f"the results were made with the embedder {scored.embedder}, and this is {embedder.id}; give the same "
             "--embedder, --weights, --mean-std, --input-size and --precision as to 'divbench score'"
         )
 
-    def embedded(images: ImageSet) -> Embeddings:
-        with progress(f"embed {images.name}", len(images)) as advance:
-            return embed(
-                images,
-                embedder,
-                batch_size=embedding.batch_size,
-                device=embedding.device,
-                cache=cache,
-                progress=advance,
-            )
-
-    truth = embedded(real)
+    truth, *fakes = embed_sets(
+        [real, *(one.images for one in found.values())], embedder, embedding, cache=cache, progress=progress
+    )
     if scored.protocol.real_per_class is not None:
         rows = real_rows(truth.labels, len(real.classes), scored.protocol.real_per_class, scored.protocol.seed)
         truth, real = truth.select(rows), real.select(rows)
@@ -151,7 +142,7 @@ def see(
             f"({scored.real.name}, {scored.real.digest:.8}); give the same --real and --split"
         )
     k = int(scored.protocol.metrics.get("coverage", {}).get("k", 5))
-    return Seen(real, truth, {name: embedded(one.images) for name, one in found.items()}, k)
+    return Seen(real, truth, dict(zip(found, fakes, strict=True)), k)
 
 
 @dataclass(frozen=True)
@@ -163,13 +154,16 @@ class MapOptions:
     seed: int = 0
 
 
+_MAP = MapOptions()
+
+
 def gallery(
     results: Sequence[Result],
     found: dict[str, Found],
     seen: Seen | None = None,
     *,
     focus: Sequence[int] | None = None,
-    options: MapOptions = MapOptions(),
+    options: MapOptions = _MAP,
 ) -> Gallery:
     """Figures and pictures of the sets that were found.
 
@@ -181,7 +175,7 @@ def gallery(
         options: of the t-SNE.
     """
     if not found:
-        return Gallery()
+        return NO_GALLERY
     classes = results[0].classes
     labelled = all(one.images.labelled for one in found.values())
     chosen = list(range(len(classes)))
@@ -194,10 +188,15 @@ def gallery(
     pictures: list[ClassPictures] = []
     if labelled:
         side, count = _measure([one.images for one in found.values()], len(chosen), seen is not None)
+        shown = "" if side is None else f", fitted into {side} x {side} pixels"
         notes.append(
-            f"The first {count} images of each class, {'at their own size' if side is None else f'fitted into {side}'} "
-            "pixels. Distilled images are shown as they are; photographs as JPEG."
+            f"The first {count} images of each class{shown}; distilled ones pixel by pixel, photographs as JPEG."
         )
+        if seen is not None:
+            notes.append(
+                "The number beside covered images is their distance to the nearest synthetic one over the radius of "
+                f"their ball of {seen.k} neighbours: below 1 they count as covered."
+            )
         pictures = [_of_class(label, classes[label], found, seen, side, count) for label in chosen]
     return Gallery(_figures(seen, options, labelled), pictures, notes)
 
@@ -276,12 +275,12 @@ def _real_strips(
     shown = (
         ("nearest real, one below each", [one.rows[0] for one in near], f"Real images nearest to those of {entry}"),
         (
-            f"best covered real images: distance / radius from {ranked.values[0]:.2f}",
+            f"best covered real, from {ranked.values[0]:.2f}",
             ranked.rows[:count],
             f"Real images of {name} that {entry} covers best",
         ),
         (
-            f"least covered real images: up to {ranked.values[-1]:.2f}",
+            f"least covered real, up to {ranked.values[-1]:.2f}",
             ranked.rows[-count:],
             f"Real images of {name} that {entry} covers least",
         ),

@@ -13,6 +13,8 @@ from divbench.cli.compare_command import compare
 from divbench.cli.demo_command import demo
 from divbench.cli.generate_command import generate
 from divbench.cli.list_command import list_
+from divbench.cli.plot_command import plot
+from divbench.cli.report_command import report
 from divbench.cli.score_command import score
 from divbench.cli.squeeze_command import squeeze
 from divbench.cli.train_command import train
@@ -61,6 +63,8 @@ main.add_command(compare)
 main.add_command(demo)
 main.add_command(generate)
 main.add_command(list_)
+main.add_command(plot)
+main.add_command(report)
 main.add_command(score)
 main.add_command(squeeze)
 main.add_command(train)

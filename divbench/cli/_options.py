@@ -1,12 +1,16 @@
 """Options and arguments that several commands share, so that each is declared and explained once."""
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from divbench.cache import Cache
+    from divbench.evaluate import Embedding
     from divbench.images import ImageSet
 
 FORMATS = ("table", "json", "csv", "markdown", "latex", "html")
@@ -55,6 +59,81 @@ classes = click.option(
     help="How the sets name the real classes, if that is not plain.",
 )
 common_classes = click.option("--common-classes", is_flag=True, help="Leave out classes that only one side has.")
+
+# The embedder, and how it is run.
+_EMBEDDING = (
+    click.option("-e", "--embedder", default=None, help="Embedder.  [default: the protocol's, else resnet18]"),
+    click.option("--weights", type=PATH, default=None, help="The embedder's weights.  [default: its public ones]"),
+    click.option(
+        "--mean-std",
+        default=None,
+        help="The embedder's normalisation, if its weights do not say: cifar10, imagenet, none or m,m,m,s,s,s.",
+    ),
+    click.option(
+        "--input-size",
+        type=click.IntRange(1),
+        default=None,
+        help="The embedder's input size in pixels.  [default: its own, else the real images']",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(["float32", "bfloat16"]),
+        default="float32",
+        show_default=True,
+        help="bfloat16 is faster where the hardware has it, and rounds features.",
+    ),
+    device,
+    click.option(
+        "--batch-size",
+        type=click.IntRange(1),
+        default=128,
+        show_default=True,
+        help="Images in the network at a time.",
+    ),
+    click.option("--no-cache", is_flag=True, help="Neither use nor keep embeddings and radii of earlier runs."),
+)
+
+
+@dataclass(frozen=True)
+class EmbeddingOptions:
+    """What the options of `embedding` were given."""
+
+    embedder: str | None
+    weights: Path | None
+    mean_std: str | None
+    input_size: int | None
+    precision: str
+    device: str | None
+    batch_size: int
+    no_cache: bool
+
+    def record(self, skip_bad: bool = False) -> "Embedding":
+        """The same for `divbench.evaluate`."""
+        from divbench.evaluate import Embedding
+
+        return Embedding(
+            self.embedder, self.weights, self.mean_std, self.input_size, self.precision, self.device, self.batch_size,
+            skip_bad,
+        )  # fmt: skip
+
+    def cache(self) -> "Cache | None":
+        """The cache, or none where none is wanted."""
+        from divbench.cache import Cache
+
+        return None if self.no_cache else Cache()
+
+
+def embedding(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of an embedder, given to ``command`` as one argument ``embedding``."""
+
+    @functools.wraps(command)
+    def with_embedding(**values: Any) -> Any:
+        own = {key: values.pop(key) for key in EmbeddingOptions.__annotations__}
+        return command(embedding=EmbeddingOptions(**own), **values)
+
+    for option in reversed(_EMBEDDING):
+        with_embedding = option(with_embedding)
+    return with_embedding
 
 
 def read_sets(

@@ -1,10 +1,14 @@
 """``divbench compare``."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from divbench.cli import _options
+
+if TYPE_CHECKING:
+    from divbench.protocol import Scope
 
 
 @click.command()
@@ -17,7 +21,25 @@ from divbench.cli import _options
     help="Mean over classes of the metric inside each, or all images at once.",
 )
 @click.option(
+    "--metrics",
+    default=None,
+    metavar="NAME,...",
+    help="Show these, in this order, such as coverage,vendi,accuracy (of all networks).  [default: all]",
+)
+@click.option(
     "--differences", is_flag=True, help="Show each entry minus the first, paired over classes, with p-values."
+)
+@click.option(
+    "--pairs",
+    is_flag=True,
+    help="Show below each entry such as SRe2L+DiRe what it adds to SRe2L, paired over classes, with p-values.",
+)
+@click.option(
+    "--by",
+    type=click.Choice(["ipc", "network"]),
+    default=None,
+    help="Lay out as papers do: for each metric, entries by images per class; or accuracies of networks by entries.  "
+    "[default: entries by metrics]",
 )
 @click.option(
     "--mixed", is_flag=True, help="Show results of different protocols or real sets in one table all the same."
@@ -25,19 +47,40 @@ from divbench.cli import _options
 @click.option("-o", "--output", type=_options.PATH, default=None, help="Write the table here.  [default: print it]")
 @_options.format_
 def compare(
-    results: tuple[Path, ...], scope: str, differences: bool, mixed: bool, output: Path | None, format_: str
+    results: tuple[Path, ...],
+    scope: "Scope",
+    metrics: str | None,
+    differences: bool,
+    pairs: bool,
+    by: str | None,
+    mixed: bool,
+    output: Path | None,
+    format_: str,
 ) -> None:
     """Put results into one table, with yardsticks and controls."""
     from divbench.files import write_whole
-    from divbench.report.render import render
+    from divbench.report.layouts import tables_by_ipc, tables_by_network
+    from divbench.report.render import render, render_all
     from divbench.report.tables import compare_table, differences_table
     from divbench.results import load_result
 
-    if differences and (mixed or scope != "class"):
-        raise click.UsageError("--differences pairs the classes of comparable results: leave out --mixed and --scope")
+    if differences and (mixed or pairs or by or scope != "class"):
+        raise click.UsageError(
+            "--differences pairs the classes of comparable results: leave out --mixed, --pairs, --by and --scope"
+        )
+    if pairs and (mixed or scope != "class"):
+        raise click.UsageError("--pairs pairs the classes of comparable results: leave out --mixed and --scope")
+    if by and mixed:
+        raise click.UsageError("--by lays out comparable results: leave out --mixed, or --by")
     entries = [load_result(path) for path in results]
-    table = differences_table(entries, scope) if differences else compare_table(entries, scope, mixed)  # type: ignore[arg-type]
-    text = render(table, format_)
+    names = None if metrics is None else [name.strip() for name in metrics.split(",")]
+    if by:
+        layout = tables_by_ipc if by == "ipc" else tables_by_network
+        text = render_all(layout(entries, scope, names, pairs), format_)
+    elif differences:
+        text = render(differences_table(entries, names), format_)
+    else:
+        text = render(compare_table(entries, scope, mixed, names, pairs), format_)
     if output is not None:
         write_whole(output, text.encode())
     else:

@@ -63,3 +63,6 @@ class Gallery:
     figures: Sequence[Shown] = ()
     classes: Sequence[ClassPictures] = ()
     notes: Sequence[str] = ()
+
+
+NO_GALLERY = Gallery()
