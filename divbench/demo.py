@@ -6,19 +6,25 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from divbench import parallel
 from divbench.combine import load_same, with_accuracies
 from divbench.embedders import choose_device
 from divbench.errors import OutputError, ResultError
 from divbench.evaluate import Embedding, evaluate
+from divbench.figures.canvas import save
+from divbench.figures.grids import grid
+from divbench.files import write_whole
 from divbench.generate.generate import generate
 from divbench.generate.job import Options
 from divbench.generate.recipe import load_recipe
 from divbench.generate.squeeze import squeeze
 from divbench.images import read_images
-from divbench.images.grid import save_grid
+from divbench.present import present
 from divbench.progress import Progress, no_progress
 from divbench.protocol import load_protocol
+from divbench.report.config import EmbedderSource, ReportConfig, SetSource
 from divbench.results import Result, save_result
 from divbench.teacher import load_teacher
 from divbench.train.measure import measure_accuracy
@@ -27,8 +33,15 @@ from divbench.train.train import Plan
 
 RECIPES = ("sre2l", "sre2l+dire")
 STUDENTS, RUNS = "convnet3", 3
-SECONDS = {"teacher": 25, "judge": 25, "sre2l": 25, "sre2l+dire": 25, "scores": 10, "students": 40}
+SECONDS = {"teacher": 25, "judge": 25, "sre2l": 25, "sre2l+dire": 25, "scores": 10, "students": 40, "page": 10}
 """What each part takes on two cores, roughly."""
+
+
+NOTE = (
+    "Ten images of each digit, recovered from a ResNet-18 by SRe2L and by SRe2L+DiRe, which differ in three weights. "
+    "They are judged by a second ResNet-18 that they have never met, and by students of another architecture on digits "
+    "that were used for nothing else."
+)
 
 
 @dataclass(frozen=True)
@@ -82,8 +95,6 @@ def demo(folder: Path, *, say: Callable[[str], object] = lambda text: None, prog
         judge = Embedding("resnet18", weights=folder / "judge.safetensors", device=str(device))
         images = read_images(folder / name)
         results.append(evaluate([images], digits, load_protocol("paper-resnet18"), judge, progress=progress))
-        if parallel.rank() == 0:
-            save_grid(images, folder / f"{name}.png")
     tell("students", f"train {RUNS} students on each, {STUDENTS}, and test them on digits that nobody has seen")
     for position, name in enumerate(RECIPES):
         plan = Plan("quick", load_training("students", "quick"), (STUDENTS,), RUNS, 0, device)
@@ -96,9 +107,26 @@ def demo(folder: Path, *, say: Callable[[str], object] = lambda text: None, prog
         )
         if parallel.rank() == 0:
             save_result(results[position], path)
+    tell("page", "put all of it on one page")
+    parallel.agree(True)  # the results are written
+    page = _page(folder, device, progress)
     if parallel.rank() == 0:
-        save_grid(digits, folder / "real.png")
+        write_whole(folder / "report.html", page.encode())
+        save(grid([digits, *(read_images(folder / name) for name in RECIPES)]), folder / "images.png")
     return Demo(results, folder)
+
+
+def _page(folder: Path, device: torch.device, progress: Progress) -> str:
+    """What `divbench report` makes of the folder; see reports/demo.toml."""
+    config = ReportConfig(
+        results=tuple(f"{name}.json" for name in RECIPES),
+        title="divbench demo: scikit-learn's digits, distilled without and with DiRe",
+        note=NOTE,
+        sets=tuple(SetSource(name) for name in RECIPES),
+        real="digits",
+        embedder=EmbedderSource(weights="judge.safetensors"),
+    )
+    return present(config, folder, device=str(device), progress=progress)
 
 
 def _make(folder: Path) -> None:

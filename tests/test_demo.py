@@ -28,22 +28,25 @@ def test_it_goes_the_whole_way_and_finds_it_again(hurried, tmp_path, monkeypatch
     said = []
     made = demo(tmp_path / "demo", say=said.append)
     assert [line.partition("] ")[2].split()[0] for line in said] == [
-        "train", "train", "sre2l:", "sre2l+dire:", "score", "train",
+        "train", "train", "sre2l:", "sre2l+dire:", "score", "train", "put",
     ]  # fmt: skip
     assert all("s left]" in line for line in said)
     assert [result.name for result in made.results] == list(RECIPES)
     for name, result in zip(RECIPES, made.results, strict=True):
         assert len(read_images(tmp_path / "demo" / name)) == 100
         assert load_result(tmp_path / "demo" / f"{name}.json") == result
-        assert (tmp_path / "demo" / f"{name}.png").is_file()
         assert "resnet18 small-stem" in result.embedder
         assert len(result.score("accuracy/convnet3").values) == 3
     assert len(made.results[0].score("accuracy/convnet3").reference["random"]) == 3
     plain, dire = (msgspec.structs.replace(load_recipe(name, "digits"), name="", description="") for name in RECIPES)
     assert plain.terms != dire.terms
     monkeypatch.setattr("divbench.train.train.Training", None)  # no student is trained again
+    page = (tmp_path / "demo" / "report.html").read_bytes()
+    assert b"sre2l+dire" in page
+    assert b"Where the images lie" in page
     again = demo(tmp_path / "demo")
     assert [r.scores for r in again.results] == [r.scores for r in made.results]
+    assert (tmp_path / "demo" / "images.png").is_file()
 
 
 def test_a_place_that_is_taken_is_refused(hurried, tmp_path):

@@ -16,7 +16,7 @@ from divbench.cli._progress import progress_bar
     type=_options.PATH,
     default="divbench-demo",
     show_default=True,
-    help="Folder for the networks, images, results and pictures.",
+    help="Folder for the networks, images, results and the page.",
 )
 def demo(output: Path) -> None:
     """Distil digits without and with DiRe and score both, offline, in a few minutes on two cores."""
@@ -32,4 +32,6 @@ def demo(output: Path) -> None:
     if first:
         click.echo(render(compare_table(made.results), "table"))
         click.echo(render(differences_table(made.results), "table"))
-        click.echo(f"{output}: networks, images (*.png show them) and results (*.json)")
+        click.echo(
+            f"{output}: networks, images, results (*.json), and report.html, which shows it all; open it in a browser"
+        )

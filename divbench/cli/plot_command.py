@@ -200,8 +200,8 @@ def tsne(
     from divbench.figures.maps import tsne as draw
 
     truth, fakes = read(sets, real, split, names)
-    first, *others = _embedded(embedding, truth, fakes)
     label = _label(class_, truth.classes)
+    first, *others = _embedded(embedding, truth, fakes)
     return draw(first, others, label=label, perplexity=perplexity, real_points=points, seed=seed)
 
 
@@ -222,8 +222,9 @@ def spectrum(
     from divbench.figures.spectra import spectrum as draw
 
     truth, fakes = read(sets, real, split, names)
+    label = _label(class_, truth.classes)
     first, *others = _embedded(embedding, truth, fakes)
-    return draw(others, first, label=_label(class_, truth.classes))
+    return draw(others, first, label=label)
 
 
 @plot.command()
@@ -266,8 +267,9 @@ def covered(
     from divbench.figures.neighbours import covered as draw
 
     truth, fakes = read((sets,), real, split, names)
+    label = _label(class_, truth.classes) or 0
     first, second, *_ = _embedded(embedding, truth, fakes)
-    return draw(first, second, truth, label=_label(class_, truth.classes) or 0, k=k, count=images)
+    return draw(first, second, truth, label=label, k=k, count=images)
 
 
 @plot.command()
@@ -289,6 +291,6 @@ def nearest(
     from divbench.figures.neighbours import nearest as draw
 
     truth, fakes = read((sets,), real, split, names)
-    first, second, *_ = _embedded(embedding, truth, fakes)
     label = _label(class_, truth.classes) or 0
+    first, second, *_ = _embedded(embedding, truth, fakes)
     return draw(first, second, truth, fakes[0], label=label, count=images, neighbours=neighbours)

@@ -7,6 +7,7 @@
 The four parts follow Zhao et al., "Position: Measure Dataset Diversity, Don't Just Claim It", ICML 2024.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -287,7 +288,7 @@ def _operationalise(results: Sequence[Result]) -> list[str]:
     if scored is not None and scored.protocol is not None and scored.real is not None:
         rules = scored.protocol
         said.append(f"Protocol {rules.name} ({scored.protocol_digest}): {rules.description}")
-        said.append(f"Embedder: {scored.embedder}.")
+        said.append(f"Embedder: {_brief(scored.embedder or '')}.")
         said.append(f"Real data: {scored.real.count} images of {scored.real.name}, {len(scored.classes)} classes.")
         metrics = [f"{key} ({_settings(values)})" if values else key for key, values in rules.metrics.items()]
         said.append(f"Metrics: {', '.join(metrics)}; scopes: {', '.join(rules.scopes)}.")
@@ -303,6 +304,11 @@ def _operationalise(results: Sequence[Result]) -> list[str]:
         for one in r.accuracies
     }
     return said + sorted(trained)
+
+
+def _brief(embedder: str) -> str:
+    """An embedder's id with the first digits of its long hashes."""
+    return re.sub(r"([0-9a-f]{12})[0-9a-f]{20,}", r"\1…", embedder)
 
 
 def _settings(values: dict[str, bool | int | float]) -> str:

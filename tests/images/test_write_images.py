@@ -10,7 +10,6 @@ from PIL import Image
 
 from divbench.errors import InputError
 from divbench.images import ImageSet, read_images, write_images
-from divbench.images.grid import draw_grid
 from divbench.images.writer import safe_names
 
 
@@ -127,14 +126,3 @@ def test_other_layouts_and_formats_are_read_back_with_their_class_names(tmp_path
     assert images.classes == ("cat", "dog")
     assert images.labels.tolist() == [0, 1, 1]
     assert images.read(0).remarks == ("jpeg",)
-
-
-def test_a_grid_shows_classes_in_rows_and_enlarges_small_images():
-    images = a_set(labels=(1, 0, 1))
-    sheet = draw_grid(images)
-    assert sheet.size == (2 * 65 + 2, 2 * 65 + 2)
-    first = images.pixels()[1, :, 0, 0].tolist()
-    assert list(sheet.getpixel((0, 0))) == first
-    assert list(sheet.getpixel((10, 10))) == first
-    assert sheet.getpixel((100, 10)) == (255, 255, 255)
-    assert list(sheet.getpixel((70, 70))) == images.pixels()[2, :, 0, 0].tolist()
