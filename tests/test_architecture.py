@@ -18,6 +18,7 @@ RECORD_HALF = (
     "results",
     "protocol",
     "statistics",
+    "report.layouts",
     "report.tables",
     "report.render",
     "files",

@@ -20,6 +20,7 @@ from divbench.results import load_result, save_result
 from divbench.teacher import load_teacher
 from tests.generate.teachers import CLASSES, real_set, write_teacher
 from tests.records import PROTOCOL, make_result
+from tests.report.students import make_accuracy, trained_result
 
 
 @pytest.fixture(autouse=True)
@@ -119,6 +120,62 @@ def test_compare_refuses_to_mix(tmp_path):
     assert done.exit_code == 2
     assert "different protocols" in done.stderr
     assert run("compare", "--mixed", tmp_path / "a.json", tmp_path / "b.json").exit_code == 0
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """Files of SRe2L and SRe2L+DiRe with ten images per class, and of another entry with fifty."""
+    entries = (("sre2l", "SRe2L", 10), ("dire", "SRe2L+DiRe", 10), ("mtt", "MTT", 50))
+    for file, name, ipc in entries:
+        save_result(trained_result(name, make_accuracy(), ipc=ipc), tmp_path / file)
+    return [tmp_path / file for file, _, _ in entries]
+
+
+def test_compare_chooses_metrics_and_pairs(pair):
+    done = run("compare", *pair, "--metrics", "vendi, accuracy", "--pairs", "--format", "csv")
+    assert done.exit_code == 0, done.stderr
+    head, *rows = done.stdout.splitlines()
+    assert head.startswith("entry,IPC,sets,vendi,vendi_low,vendi_high,vendi_p,accuracy/convnet3 %,")
+    assert [row.split(",")[0] for row in rows[:4]] == ["SRe2L", "SRe2L+DiRe", "Δ SRe2L+DiRe − SRe2L", "MTT"]
+    done = run("compare", *pair[:2], "--metrics", "vendi", "--differences")
+    assert "Δ vendi ↑" in done.stdout
+    assert "Δ coverage" not in done.stdout
+
+
+def test_compare_by_images_per_class_and_by_network(pair, tmp_path):
+    done = run("compare", *pair, "--by", "ipc", "--metrics", "vendi", "--pairs", "--format", "json")
+    assert done.exit_code == 0, done.stderr
+    (table,) = json.loads(done.stdout)
+    assert [row["entry"] for row in table["rows"]][:4] == ["SRe2L", "SRe2L+DiRe", "Δ SRe2L+DiRe − SRe2L", "MTT"]
+    assert {"IPC 10", "IPC 10_p", "IPC 50"} <= set(table["rows"][0])
+    done = run("compare", *pair, "--by", "network", "--scope", "dataset", "-o", tmp_path / "t.tex", "--format", "latex")
+    assert done.exit_code == 0, done.stderr
+    written = (tmp_path / "t.tex").read_text()
+    assert r"convnet3 & \textbf{55.0 $\pm$5.0} & \textbf{55.0 $\pm$5.0} \\" in written
+    assert "accuracy % ↑, IPC 50, dataset scope" in written
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--metrics", "vendi,vendy"],
+            "no result holds 'vendy' at class scope; choose from coverage, vendi, accuracy/",
+        ),
+        (["--by", "ipc", "--mixed"], "--by lays out comparable results: leave out --mixed"),
+        (["--by", "ipc", "--differences"], "leave out --mixed, --pairs, --by and --scope"),
+        (["--pairs", "--differences"], "leave out --mixed, --pairs, --by and --scope"),
+        (["--pairs", "--mixed"], "--pairs pairs the classes of comparable results: leave out --mixed"),
+        (["--pairs", "--scope", "dataset"], "--pairs pairs the classes of comparable results: leave out"),
+        (["--by", "class"], "'class' is not one of 'ipc', 'network'"),
+        (["--by", "network", "--metrics", "vendi"], "choose among accuracies, not 'vendi'"),
+    ],
+)
+def test_compare_says_what_does_not_go_together(pair, arguments, message):
+    done = run("compare", *pair, *arguments)
+    assert done.exit_code == 2
+    assert message in done.stderr
+    assert done.stdout == ""
 
 
 @pytest.mark.parametrize("what", ["metrics", "embedders", "protocols", "readers", "datasets", "students", "networks"])

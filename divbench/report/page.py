@@ -25,7 +25,7 @@ from divbench.figures.references import controls as controls_figure
 from divbench.figures.references import coverage as coverage_figure
 from divbench.figures.training import curves, seeds
 from divbench.report.gallery import NO_GALLERY, Gallery, Shown
-from divbench.report.render import Cell, Table, sort_key, text
+from divbench.report.render import Cell, Table, shown_notes, sort_key, text
 from divbench.report.story import Story, against_controls, pairs_to_tell, tell
 from divbench.report.tables import accuracy_table, compare_table
 from divbench.results import ACCURACY, Result
@@ -182,7 +182,7 @@ def _rows(table: Table) -> _Rows:
         )
         for i, row in enumerate(table.rows)
     ]
-    return _Rows(table.title, table.columns, rows, table.notes)
+    return _Rows(table.title, table.columns, rows, shown_notes(table))
 
 
 def _headline_metrics(results: Sequence[Result]) -> list[str]:

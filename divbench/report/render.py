@@ -8,15 +8,17 @@ import csv
 import html
 import io
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgspec
 from tabulate import tabulate
 
+from divbench.report import _latex
+
 FORMATS = ("table", "json", "csv", "markdown", "latex", "html")
-_TABULATE = {"table": "simple", "markdown": "pipe", "latex": "latex_booktabs", "html": "html"}
-_LATEX = {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "±": r"$\pm$", "×": r"$\times$", "–": "--", "Δ": r"$\Delta$"}
+_MARKDOWN = str.maketrans({sign: f"\\{sign}" for sign in "\\`*|<~"})
 
 
 class Measured(NamedTuple):
@@ -33,50 +35,59 @@ Cell = str | int | float | Measured | None
 
 @dataclass
 class Table:
-    """Column names, rows of cells, a line above and lines below."""
+    """Column names, rows of cells, a line above and lines below.
+
+    Attributes:
+        bold: (row, column) of cells that are shown bold where the format can.
+        bold_note: what bold means; shown below, in formats that show bold, where any cell is.
+        rules: rows with a line above them in LaTeX.
+        measure: what every column but the first holds, where that is one thing and not in the columns' names.
+    """
 
     title: str
     columns: list[str]
     rows: list[list[Cell]]
     notes: list[str] = field(default_factory=list)
+    bold: set[tuple[int, int]] = field(default_factory=set)
+    bold_note: str = ""
+    rules: set[int] = field(default_factory=set)
+    measure: str = ""
+
+    def _repr_html_(self) -> str:
+        return render(self, "html")
 
 
 def render(table: Table, format: str = "table") -> str:
     """The table in one of `FORMATS`, ending in a newline; all but CSV with its title and notes."""
     if format == "json":
-        rows = [dict(zip(_expanded(table), _flat(row, table), strict=True)) for row in table.rows]
-        whole = {"title": table.title, "rows": rows, "notes": table.notes}
-        return msgspec.json.format(msgspec.json.encode(whole), indent=1).decode() + "\n"
+        return _json(_record(table))
     if format == "csv":
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(_expanded(table))
-        writer.writerows(_flat(row, table) for row in table.rows)
-        return out.getvalue()
-    body = tabulate(
-        [[_text(cell) for cell in row] for row in table.rows],
-        headers=[_broken(column) for column in table.columns] if format == "table" else table.columns,
-        tablefmt=_TABULATE[format],
-        disable_numparse=True,
-        colalign=["left" if _is_text(table, i) else "right" for i in range(len(table.columns))] if table.rows else None,
-    )
-    if format == "latex":
-        for sign, command in _LATEX.items():
-            body = body.replace(sign, command)
-        return "\n".join([f"% {line}" for line in (table.title, *table.notes)] + [body]) + "\n"
-    if format == "html":
-        notes = "".join(f"<li>{html.escape(note)}</li>\n" for note in table.notes)
-        return f"<p>{html.escape(table.title)}</p>\n{body}\n<ul>\n{notes}</ul>\n"
-    return "\n".join([table.title, "", body, "", *(f"- {note}" for note in table.notes)]).rstrip() + "\n"
+        return _csv(_expanded(table), _records(table))
+    return _WRITERS[format](table, _notes(table, format))
 
 
-def _broken(column: str) -> str:
-    """A column's name on several lines, where that makes it narrower."""
-    return column.replace("_", "\n").replace("accuracy/", "accuracy\n")
+def render_all(tables: Sequence[Table], format: str = "table") -> str:
+    """Several tables in one text; notes that all of them share stand once, at the end.
+
+    JSON is a list. CSV is one table with all their columns, after a first one that holds each table's ``measure``.
+    """
+    if format == "json":
+        return _json([_record(table) for table in tables])
+    if format == "csv":
+        columns = dict.fromkeys(["measure", *(name for table in tables for name in _expanded(table))])
+        rows = [{"measure": _plain(table.measure), **row} for table in tables for row in _records(table)]
+        return _csv(list(columns), rows)
+    notes = [_notes(table, format) for table in tables]
+    shared = [note for note in notes[0] if all(note in some for some in notes)] if len(tables) > 1 else []
+    parts = [
+        _WRITERS[format](table, [note for note in own if note not in shared])
+        for table, own in zip(tables, notes, strict=True)
+    ]
+    return "\n".join([*parts, *(["\n".join(_LISTS[format](shared)) + "\n"] if shared else [])])
 
 
-def _text(cell: Cell) -> str:
-    """Four significant digits; a measured value to the two that its interval leaves it."""
+def text(cell: Cell) -> str:
+    """What people see of a cell: four significant digits; of a measured value the two that its interval leaves it."""
     if cell is None:
         return "–"
     if isinstance(cell, Measured):
@@ -84,7 +95,122 @@ def _text(cell: Cell) -> str:
         digits = min(5, max(0, 1 - math.floor(math.log10(half)))) if half > 0 else 4
         p = "" if cell.p is None else f" (p {cell.p:.2g})"
         return f"{cell.value:.{digits}f} ±{half:.{digits}f}{p}"
-    return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+    return f"{cell:.4g}" if isinstance(cell, float) else " ".join(str(cell).split())
+
+
+def sort_key(cell: Cell) -> float | str | None:
+    """What a cell is sorted by: a number, of a measured one its value; a text; or None for a missing one."""
+    if isinstance(cell, Measured):
+        return cell.value
+    return cell if cell is None or isinstance(cell, str) else float(cell)
+
+
+def shown_notes(table: Table) -> list[str]:
+    """The notes of a table in a format that shows bold."""
+    return table.notes + ([table.bold_note] if table.bold and table.bold_note else [])
+
+
+def _notes(table: Table, format: str) -> list[str]:
+    return table.notes if format == "table" else shown_notes(table)
+
+
+def _text_table(table: Table, notes: list[str]) -> str:
+    headers = table.columns if table.measure else [_broken(column) for column in table.columns]
+    body = _tabulated(table, "simple", headers, [[text(cell) for cell in row] for row in table.rows])
+    return "\n".join([table.title, "", body, "", *_text_list(notes)]).rstrip() + "\n"
+
+
+def _text_list(notes: list[str]) -> list[str]:
+    return [f"- {note}" for note in notes]
+
+
+def _markdown_table(table: Table, notes: list[str]) -> str:
+    def cell(r: int, c: int) -> str:
+        shown = text(table.rows[r][c]).translate(_MARKDOWN)
+        return f"**{shown}**" if (r, c) in table.bold else shown
+
+    columns = [column.translate(_MARKDOWN) for column in table.columns]
+    body = _tabulated(table, "pipe", columns, _grid(table, cell))
+    return "\n".join([table.title.translate(_MARKDOWN), "", body, "", *_markdown_list(notes)]).rstrip() + "\n"
+
+
+def _markdown_list(notes: list[str]) -> list[str]:
+    return [f"- {note.translate(_MARKDOWN)}" for note in notes]
+
+
+def _latex_table(table: Table, notes: list[str]) -> str:
+    """A tabular, with title and notes in comments."""
+
+    def cell(r: int, c: int) -> str:
+        held = table.rows[r][c]
+        shown = _latex.escaped(text(held)) if isinstance(held, str) else _latex.number(text(held))
+        return rf"\textbf{{{shown}}}" if (r, c) in table.bold else shown
+
+    last = len(table.columns)
+    measure = rf" & \multicolumn{{{last - 1}}}{{c}}{{{_latex.escaped(table.measure)}}} \\"
+    body: list[str] = []
+    for r, cells in enumerate(_grid(table, cell)):
+        body += [r"\midrule"] if r in table.rules else []
+        body.append(" & ".join(cells) + r" \\")
+    lines = [
+        *_latex.comments([_latex.NEEDS, table.title]),
+        rf"\begin{{tabular}}{{{''.join('l' if _is_text(table, c) else 'r' for c in range(last))}}}",
+        r"\toprule",
+        *([measure, rf"\cmidrule(lr){{2-{last}}}"] if table.measure else []),
+        " & ".join(_latex.escaped(column) for column in table.columns) + r" \\",
+        r"\midrule",
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}",
+        *_latex.comments(notes),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _html_table(table: Table, notes: list[str]) -> str:
+    right = ["" if _is_text(table, c) else ' style="text-align: right"' for c in range(len(table.columns))]
+
+    def cell(r: int, c: int) -> str:
+        shown = html.escape(text(table.rows[r][c]))
+        shown = f"<strong>{shown}</strong>" if (r, c) in table.bold else shown
+        return f'<th scope="row">{shown}</th>' if c == 0 else f"<td{right[c]}>{shown}</td>"
+
+    head = [f'<th scope="col"{right[c]}>{html.escape(column)}</th>' for c, column in enumerate(table.columns)]
+    lines = [
+        "<table>",
+        f"<caption>{html.escape(table.title)}</caption>",
+        "<thead>",
+        f"<tr>{''.join(head)}</tr>",
+        "</thead>",
+        "<tbody>",
+        *(f"<tr>{''.join(cells)}</tr>" for cells in _grid(table, cell)),
+        "</tbody>",
+        "</table>",
+        *_html_list(notes),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _html_list(notes: list[str]) -> list[str]:
+    return ["<ul>", *(f"<li>{html.escape(note)}</li>" for note in notes), "</ul>"] if notes else []
+
+
+_WRITERS = {"table": _text_table, "markdown": _markdown_table, "latex": _latex_table, "html": _html_table}
+_LISTS = {"table": _text_list, "markdown": _markdown_list, "latex": _latex.comments, "html": _html_list}
+
+
+def _grid(table: Table, cell: Callable[[int, int], str]) -> list[list[str]]:
+    return [[cell(r, c) for c in range(len(table.columns))] for r in range(len(table.rows))]
+
+
+def _tabulated(table: Table, kind: str, headers: list[str], rows: list[list[str]]) -> str:
+    sides = ["left" if _is_text(table, c) else "right" for c in range(len(table.columns))]
+    return str(tabulate(rows, headers, kind, disable_numparse=True, colalign=sides if rows else None))
+
+
+def _broken(column: str) -> str:
+    """A metric's name on several lines, where that makes its column narrower."""
+    return column.replace("_", "\n").replace("accuracy/", "accuracy\n")
 
 
 def _is_text(table: Table, column: int) -> bool:
@@ -95,17 +221,43 @@ def _is_measured(table: Table, column: int) -> bool:
     return any(isinstance(row[column], Measured) for row in table.rows)
 
 
+def _is_tested(table: Table, column: int) -> bool:
+    return any(isinstance(cell := row[column], Measured) and cell.p is not None for row in table.rows)
+
+
+def _json(whole: object) -> str:
+    return msgspec.json.format(msgspec.json.encode(whole), indent=1).decode() + "\n"
+
+
+def _csv(columns: list[str], rows: list[dict[str, Any]]) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def _record(table: Table) -> dict[str, Any]:
+    measure = {"measure": _plain(table.measure)} if table.measure else {}
+    return {"title": table.title, **measure, "rows": _records(table), "notes": table.notes}
+
+
+def _records(table: Table) -> list[dict[str, Any]]:
+    return [dict(zip(_expanded(table), _flat(row, table), strict=True)) for row in table.rows]
+
+
 def _expanded(table: Table) -> list[str]:
     """Plain column names, with ``_low``, ``_high`` (and ``_p``) beside measured ones."""
     names: list[str] = []
+    before = ""
     for i, column in enumerate(table.columns):
-        plain = _plain(column)
-        plain = f"{names[-1].removesuffix('_high')}_over_iid" if plain == "/ i.i.d." and names else plain
+        plain = f"{before}_over_iid" if column == "/ i.i.d." else _plain(column)
         names.append(plain)
         if _is_measured(table, i):
             names += [f"{plain}_low", f"{plain}_high"]
-            if any(isinstance(r[i], Measured) and r[i].p is not None for r in table.rows):  # type: ignore[union-attr]
-                names.append(f"{plain}_p")
+        if _is_tested(table, i):
+            names.append(f"{plain}_p")
+        before = plain
     return names
 
 
@@ -116,8 +268,7 @@ def _flat(row: list[Cell], table: Table) -> list[Any]:
             out.append(_plain(cell) if isinstance(cell, str) else cell)
             continue
         parts = list(cell) if isinstance(cell, Measured) else [cell, None, None, None]
-        with_p = any(isinstance(r[i], Measured) and r[i].p is not None for r in table.rows)  # type: ignore[union-attr]
-        out += parts if with_p else parts[:3]
+        out += parts if _is_tested(table, i) else parts[:3]
     return out
 
 

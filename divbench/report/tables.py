@@ -1,182 +1,191 @@
 """Tables of results: one entry, several entries, differences between them. No torch in here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 
-from divbench.combine import joined
-from divbench.comparison import check_comparable, class_scores, differences, protocol_of
-from divbench.errors import ResultError, shorten
+from divbench.comparison import check_comparable, differences, protocol_of
+from divbench.errors import ResultError
 from divbench.protocol import Scope
-from divbench.report.render import Cell, Measured, Table
+from divbench.report._notes import bold_note, change_note, notes, recipe_notes, single_run_notes
+from divbench.report._parts import (
+    REFERENCES,
+    Row,
+    bold_cells,
+    by_metric,
+    change,
+    change_name,
+    chosen,
+    families,
+    heading,
+    in_percent,
+    measured,
+    narrowed,
+    pairs_of,
+    span,
+    stacked,
+    tested,
+)
+from divbench.report.render import Cell, Table
 from divbench.results import ACCURACY, Result, Score
-
-_ARROWS = {True: " ↑", False: " ↓", None: ""}
-_CONTROLS = {
-    "random": "random real",
-    "kmeans": "k-means centroids",
-    "collapse": "collapse to mean",
-    "teacher": "teacher",
-}
 
 
 def score_table(result: Result) -> Table:
     """All scores of one result beside their yardstick and controls."""
-    known = [key for key in ("iid", *_CONTROLS) if any(key in s.reference for s in result.scores)]
+    known = [key for key in REFERENCES if any(key in s.reference for s in result.scores)]
     titles = {"iid": "i.i.d.", "random": "random", "kmeans": "k-means", "collapse": "collapse", "teacher": "teacher"}
     columns = ["metric", "scope", "value", *(["/ i.i.d."] if "iid" in known else []), *(titles[key] for key in known)]
     rows = []
-    for score in result.scores:
-        row: list[Cell] = [score.metric + _ARROWS[score.higher_is_better], score.scope, _measured(score)]
+    for score in map(in_percent, result.scores):
+        row: list[Cell] = [heading(score), score.scope, measured(score)]
         if "iid" in known:
-            row.append(_ratio(score))
+            row.append(_ratio(score, score.value))
         rows.append(row + [score.reference_value(key) for key in known])
     said = [f"{record.name}: {note}" for record in result.sets for note in record.notes]
-    return Table(_headline(result), columns, rows, _notes([result]) + said)
+    return Table(_headline(result), columns, rows, notes([result]) + said)
 
 
-def compare_table(results: Sequence[Result], scope: Scope = "class", mixed: bool = False) -> Table:
+def compare_table(
+    results: Sequence[Result],
+    scope: Scope = "class",
+    mixed: bool = False,
+    metrics: Sequence[str] | None = None,
+    pairs: bool = False,
+) -> Table:
     """Entries as rows, metrics as columns, with yardstick and controls as rows of their own.
 
+    The best entry of each column that has a direction is bold, among entries of equal images per class.
+
+    Args:
+        results: of one protocol, real set and recipe.
+        scope: of the scores.
+        mixed: show results side by side that do not compare; nothing is bold then.
+        metrics: which, in this order; ``accuracy`` means those of all networks; default: all.
+        pairs: put each entry such as ``SRe2L+DiRe`` behind ``SRe2L``, with a row for what it adds, paired over classes.
+
     Raises:
-        ResultError: protocols, real sets or classes differ (unless ``mixed``), or no result has the scope.
+        ResultError: protocols, real sets, recipes or classes differ (unless ``mixed``), no result has the scope or one
+            of the metrics, or there are no pairs.
     """
-    results = joined(results)
+    shown = chosen(results, scope, metrics)
+    results = narrowed(results, shown)
     if not mixed:
         check_comparable(results)
-    kept = [r for r in results if any(s.scope == scope for s in r.scores)]
-    if not kept:
-        raise ResultError(f"no result holds scores at {scope} scope")
-    metrics = list(dict.fromkeys(s.metric for r in kept for s in r.scores if s.scope == scope))
-    arrows = {s.metric: _ARROWS[s.higher_is_better] for r in kept for s in r.scores}
+    found = pairs_of(results) if pairs else []
+    rows, rules = stacked(
+        _entry_groups(results, found, shown, mixed),
+        [Row(cells) for cells in _reference_rows(results, shown, mixed)],
+    )
     columns = ["entry", "IPC", "sets"] + (["protocol"] if mixed else [])
-    for key in metrics:
-        columns += [key + arrows[key], "/ i.i.d."] if key == "coverage" else [key + arrows[key]]
-    rows: list[list[Cell]] = [_entry_row(r, metrics, scope, mixed) for r in kept]
-    rows += _reference_rows(kept, metrics, scope, mixed)
-    notes = _notes(kept)
-    if len({r.ipc for r in kept}) > 1:
-        notes.insert(
+    directions = {}
+    for score in shown:
+        directions[len(columns)] = score.higher_is_better
+        columns += [heading(score), "/ i.i.d."] if score.metric == "coverage" else [heading(score)]
+    unequal = len({r.ipc for r in results}) > 1
+    said = notes(results)
+    if found:
+        said.insert(0, f"Δ: {change_note([one for pair in found for one in pair])}")
+    if unequal:
+        said.insert(
             0, "the entries have unequal images per class: coverage and Vendi grow with them (score with --ipc)"
         )
-    real = next((r.real.name for r in kept if r.real is not None), None)
-    title = f"{scope} scope" if mixed or real is None else f"{scope} scope, against {real}"
-    return Table(title, columns, rows, notes)
+    real = next((r.real.name for r in results if r.real is not None), None)
+    return Table(
+        title=f"{scope} scope" if mixed or real is None else f"{scope} scope, against {real}",
+        columns=columns,
+        rows=[row.cells for row in rows],
+        notes=said,
+        bold=bold_cells(rows, directions),
+        bold_note=bold_note("column among entries of equal images per class" if unequal else "column"),
+        rules=rules,
+    )
 
 
 def accuracy_table(result: Result) -> Table:
     """The students of one result in percent: mean and standard deviation over runs, each run, and yardsticks."""
-    known = [key for key in ("random", "teacher") if any(key in s.reference for s in result.scores if _is_accuracy(s))]
+    scores = [in_percent(result.score(ACCURACY + one.net, "dataset")) for one in result.accuracies]
+    known = [key for key in ("random", "teacher") if any(key in score.reference for score in scores)]
     several = len(result.sets) > 1
     columns = ["network", *(["set"] if several else []), "runs", "accuracy % ↑", "std over runs", "each run"]
-    columns += [f"{_CONTROLS[key]} %" for key in known]
+    columns += [f"{REFERENCES[key]} %" for key in known]
     rows: list[list[Cell]] = []
-    for one in result.accuracies:
-        score = result.score(ACCURACY + one.net, "dataset")
-        references = [score.reference_value(key) for key in known]
+    for one, score in zip(result.accuracies, scores, strict=True):
         for index, record in enumerate(result.sets):
             values = [100 * run.accuracy for run in one.own if run.set == index]
             if values:
                 spread = stdev(values) if len(values) > 1 else None
                 row: list[Cell] = [one.net, *([record.name] if several else []), len(values), fmean(values), spread]
                 row.append(" ".join(f"{value:.2f}" for value in values))
-                rows.append(row + [None if found is None else 100 * found for found in references])
-    return Table(_headline(result), columns, rows, _training_notes([result]))
+                rows.append(row + [score.reference_value(key) for key in known])
+    return Table(_headline(result), columns, rows, recipe_notes([result]) + single_run_notes([result]))
 
 
-def _is_accuracy(score: Score) -> bool:
-    return score.metric.startswith(ACCURACY)
-
-
-def differences_table(results: Sequence[Result], scope: Scope = "class") -> Table:
+def differences_table(results: Sequence[Result], metrics: Sequence[str] | None = None) -> Table:
     """Each further entry minus the first, paired over classes, with Holm's p over the metrics of an entry.
 
+    Args:
+        results: two entries or more.
+        metrics: as for `compare_table`; those that some entry lacks are left out.
+
     Raises:
-        ResultError: fewer than two entries, not comparable, of unequal IPC, or without values of classes.
+        ResultError: fewer than two entries, not comparable, of unequal IPC, without values of classes, or without a
+            metric in common.
     """
-    results = joined(results)
-    if len(results) < 2 or scope != "class":
-        raise ResultError("differences are paired over classes: give two or more results, at class scope")
-    check_comparable(results)
-    first, others = results[0], results[1:]
-    held = [{s.metric for s in class_scores(r)} for r in results]
-    metrics = [s.metric for s in class_scores(first) if all(s.metric in some for some in held)]
+    shown = chosen(results, "class", metrics)
+    first, *others = narrowed(results, shown)
+    if not others:
+        raise ResultError("differences are between entries: give two or more results")
+    check_comparable([first, *others])
+    keys = [s.metric for s in shown if all(s.metric in by_metric(r) for r in (first, *others))]
     rows: list[list[Cell]] = []
     for other in others:
-        tests = differences(first, other, metrics)
-        row: list[Cell] = [other.name]
-        row += [Measured(t.effect, t.low, t.high, t.p) if (t := tests.get(key)) else None for key in metrics]
-        rows.append(row)
-    arrows = {s.metric: _ARROWS[s.higher_is_better] for s in first.scores}
-    columns = ["minus " + first.name, *("Δ " + key + arrows[key] for key in metrics)]
-    single = all(len(r.sets) == 1 for r in results)
-    about = (
-        "one set each: this speaks about these sets, not about the methods" if single else "per-class means over sets"
-    )
-    note = f"± {first.level:.0%} t interval over {len(first.classes)} classes; p: sign-flip test, Holm; {about}"
-    return Table(f"differences to {first.name}", columns, rows, [note])
+        cells = tested(differences(first, other, keys))
+        rows.append([other.name, *(cells.get(key) for key in keys)])
+    columns = ["minus " + first.name, *("Δ " + heading(s) for s in shown if s.metric in keys)]
+    return Table(f"differences to {first.name}", columns, rows, [change_note([first, *others])])
 
 
 def _headline(result: Result) -> str:
     count = len(result.sets)
     images = result.sets[0].count
-    ipc = "" if result.ipc is None else f", {len(result.classes)} classes x {_span(result.ipc)}"
+    ipc = "" if result.ipc is None else f", {len(result.classes)} classes x {span(result.ipc)}"
     sets = f"{count} sets of {images}" if count > 1 else str(images)
     real = "" if result.real is None else f", against {result.real.count} of {result.real.name}"
     return f"{result.name}: {sets} images{ipc}{real}"
 
 
-def _notes(results: Sequence[Result]) -> list[str]:
-    """How to read the numbers, once; then what to beware of, entry by entry."""
-    notes = list(
-        dict.fromkeys(
-            f"protocol {r.protocol.name} {r.protocol_digest}: {r.embedder}" for r in results if r.protocol is not None
-        )
-    )
-    notes += _training_notes(results)
-    about = dict.fromkeys(
-        f"± {s.interval.level:.0%}, {s.interval.procedure}: about {s.interval.about}"
-        for r in results
-        for s in r.scores
-        if s.interval
-    )
-    notes += list(about)
-    for r in results:
-        prefix = f"{r.name}: " if len(results) > 1 else ""
-        notes += [f"{prefix}caution [{c.code}] {c.text}" for c in r.cautions]
-    return notes
+def _entry_groups(
+    results: Sequence[Result], found: Sequence[tuple[Result, Result]], shown: Sequence[Score], mixed: bool
+) -> list[list[Row]]:
+    """For each entry its row; those of a pair stand together, with a row for what the second changes."""
+    place = {id(result): i for i, result in enumerate(results)}
+    before = {place[id(after)]: place[id(one)] for one, after in found}
+    groups = []
+    for family in families(range(len(results)), before):
+        rows = []
+        for i in family:
+            rows.append(_entry_row(results[i], shown, mixed))
+            if i in before:
+                rows.append(_change_row(results[before[i]], results[i], shown))
+        groups.append(rows)
+    return groups
 
 
-def _training_notes(results: Sequence[Result]) -> list[str]:
-    """How students were trained, once for each recipe, and where they had one run alone."""
-    nets: dict[str, list[str]] = {}
-    for one in (one for r in results for one in r.accuracies):
-        changes = f"; {', '.join(one.notes)}" if one.notes else ""
-        said = f"recipe {one.recipe}, labels {one.labels}{changes}; tested on {one.test.count} of {one.test.name}"
-        nets.setdefault(said, []).append(f"{one.net} {one.digest}")
-    notes = [f"students {', '.join(dict.fromkeys(held))}: {said}, after the last epoch" for said, held in nets.items()]
-    uneven = {one.test.name for r in results for one in r.accuracies if len(set(one.test.per_class)) > 1}
-    notes += [
-        f"{name} has more images of some classes: accuracy is the mean over classes at class scope, the share of all "
-        "images at dataset scope"
-        for name in sorted(uneven)
-    ]
-    single = [f"{r.name} {one.net}" for r in results for one in r.accuracies if len(one.own) == 1]
-    return notes + ([f"one run (n = 1) and so no interval: {shorten(single)}"] if single else [])
+def _entry_row(result: Result, shown: Sequence[Score], mixed: bool) -> Row:
+    held = by_metric(result)
+    coverage = held.get("coverage")
+    cells: list[Cell] = [result.name, span(result.ipc), len(result.sets)]
+    cells += [protocol_of(result)] if mixed else []
+    ratio = _ratio(coverage, coverage.value) if coverage else None
+    cells += _beside(shown, {key: measured(score) for key, score in held.items()}, ratio)
+    return Row(cells, None if mixed else ("images per class", result.ipc))
 
 
-def _entry_row(result: Result, metrics: list[str], scope: Scope, mixed: bool) -> list[Cell]:
-    row: list[Cell] = [result.name, _span(result.ipc), len(result.sets)]
-    row += [protocol_of(result)] if mixed else []
-    held = {s.metric: s for s in result.scores if s.scope == scope}
-    for key in metrics:
-        score = held.get(key)
-        row.append(_measured(score) if score else None)
-        if key == "coverage":
-            row.append(_ratio(score) if score else None)
-    return row
+def _change_row(before: Result, after: Result, shown: Sequence[Score]) -> Row:
+    cells = _beside(shown, change(before, after), None)
+    return Row([change_name(before.name, after.name), span(after.ipc), None, *cells])
 
 
-def _reference_rows(results: Sequence[Result], metrics: list[str], scope: Scope, mixed: bool) -> list[list[Cell]]:
+def _reference_rows(results: Sequence[Result], shown: Sequence[Score], mixed: bool) -> list[list[Cell]]:
     """One row for each yardstick and control and number of images per class; where protocols are mixed, for each."""
     groups: dict[object, list[Result]] = {}
     for result in results:
@@ -185,38 +194,30 @@ def _reference_rows(results: Sequence[Result], metrics: list[str], scope: Scope,
         groups.setdefault((rules, result.ipc), []).append(result)
     rows: list[list[Cell]] = []
     for group in groups.values():
-        for key, title in {"iid": "i.i.d. yardstick", **_CONTROLS}.items():
+        for key, title in REFERENCES.items():
             held: dict[str, Score] = {}
-            for score in (s for r in group for s in r.scores if s.scope == scope and key in s.reference):
+            for score in (s for r in group for s in r.scores if key in s.reference):
                 held.setdefault(score.metric, score)
             if not held:
                 continue
             seeds = max(len(s.reference[key]) for s in held.values())
-            ipc = None if key == "teacher" else _span(group[0].ipc)
+            ipc = None if key == "teacher" else span(group[0].ipc)
             row: list[Cell] = [f"({title})", ipc, seeds if key not in ("iid", "teacher") else None]
             row += [protocol_of(group[0])] if mixed else []
-            for m in metrics:
-                value = held[m].reference_value(key) if m in held else None
-                row.append(value)
-                if m == "coverage":
-                    iid = held[m].reference_value("iid") if m in held else None
-                    row.append(value / iid if value is not None and iid else None)
-            rows.append(row)
+            coverage = held.get("coverage")
+            ratio = _ratio(coverage, coverage.reference_value(key)) if coverage else None
+            rows.append(row + _beside(shown, {m: s.reference_value(key) for m, s in held.items()}, ratio))
     return rows
 
 
-def _measured(score: Score) -> Cell:
-    if score.value is None or score.interval is None:
-        return score.value
-    return Measured(score.value, score.interval.low, score.interval.high)
+def _beside(shown: Sequence[Score], cells: Mapping[str, Cell], ratio: Cell) -> list[Cell]:
+    """The cell of each metric in the order of columns, coverage with its ratio to the yardstick behind it."""
+    row: list[Cell] = []
+    for score in shown:
+        row += [cells.get(score.metric), ratio] if score.metric == "coverage" else [cells.get(score.metric)]
+    return row
 
 
-def _ratio(score: Score) -> float | None:
+def _ratio(score: Score, value: float | None) -> float | None:
     iid = score.reference_value("iid")
-    return score.value / iid if score.value is not None and iid else None
-
-
-def _span(ipc: tuple[int, int] | None) -> str | int | None:
-    if ipc is None:
-        return None
-    return ipc[0] if ipc[0] == ipc[1] else f"{ipc[0]}-{ipc[1]}"
+    return value / iid if value is not None and iid else None

@@ -8,10 +8,11 @@ import msgspec
 import pytest
 
 from divbench.errors import ResultError
-from divbench.report.render import FORMATS, render
-from divbench.report.tables import compare_table, differences_table, score_table
+from divbench.report.render import Measured, render
+from divbench.report.tables import accuracy_table, compare_table, differences_table, score_table
 from divbench.results import Interval
 from tests.records import PROTOCOL, make_result, make_score
+from tests.report.students import make_accuracy, trained_result
 
 
 def test_score_table_shows_yardstick_controls_interval_and_cautions():
@@ -72,22 +73,6 @@ def test_csv_and_json_keep_every_digit_and_missing_cells():
     assert records[1]["coverage"] is None
 
 
-@pytest.mark.parametrize("format", FORMATS)
-def test_every_format_of_every_table(format):
-    results = [make_result("a"), make_result("<script>_100%")]
-    for table in (score_table(results[0]), compare_table(results), differences_table(results)):
-        text = render(table, format)
-        assert text.endswith("\n")
-        assert len(text.splitlines()) > 1
-    text = render(compare_table(results), format)
-    if format == "html":
-        assert "<script>" not in text
-        assert "&lt;script&gt;" in text
-    if format == "latex":
-        assert r"\ensuremath{<}script\ensuremath{>}\_100\%" in text
-        assert "↑" not in "".join(line for line in text.splitlines() if not line.startswith("%"))
-
-
 def test_differences_are_paired_over_classes():
     higher = make_score(values=(0.4,), per_class=((0.3, 0.39, 0.51),))
     table = differences_table([make_result("a"), make_result("b", scores=(higher, make_result().score("vendi")))])
@@ -101,6 +86,8 @@ def test_differences_are_paired_over_classes():
 def test_differences_need_two_entries_of_equal_size_with_classes():
     with pytest.raises(ResultError, match="two or more results"):
         differences_table([make_result()])
+    with pytest.raises(ResultError, match="no result holds scores at class scope"):
+        differences_table([])
     with pytest.raises(ResultError, match="a and b have unequal images per class"):
         differences_table([make_result("a"), make_result("b", ipc=50)])
     bare = make_result("b", scores=(make_score(scope="dataset", per_class=()),))
@@ -118,3 +105,132 @@ def test_notebooks_show_a_table():
     shown = make_result(cautions=("<i>",))._repr_html_()
     assert "<table>" in shown
     assert "caution [&lt;i&gt;]" in shown
+
+
+def coverage(name, value, half=0.001, **changes):
+    """A result with this coverage alone, of three classes."""
+    interval = Interval(value - half, value + half, 0.95, "t", "these sets")
+    score = make_score(values=(value,), per_class=((value - 0.1, value, value + 0.1),), interval=interval)
+    return make_result(name, scores=(score,), **changes)
+
+
+def names_in_bold(table, column="coverage ↑"):
+    at = table.columns.index(column)
+    assert {c for _, c in table.bold} <= {at}
+    return [row[0] for r, row in enumerate(table.rows) if (r, at) in table.bold]
+
+
+def test_the_best_entry_of_a_column_is_bold_but_no_yardstick():
+    table = compare_table([coverage("low", 0.3), coverage("high", 0.4), coverage("same", 0.40004)])
+    assert table.rows[-1][3] == 0.5, "a control is higher"
+    assert names_in_bold(table) == ["high", "same"], "what looks the same is as good"
+    assert table.bold_note == "bold: the best value of a column, whether or not the difference is beyond noise"
+    down = make_score("cosine", values=(0.2,), higher_is_better=False)
+    lower = make_score(
+        "cosine", values=(0.1,), higher_is_better=False, interval=Interval(0.0, 0.2, 0.95, "t", "these sets")
+    )
+    table = compare_table([make_result("a", scores=(down,)), make_result("b", scores=(lower,))])
+    assert names_in_bold(table, "cosine ↓") == ["b"]
+
+
+def test_nothing_is_bold_without_direction_rival_or_comparison():
+    first, second = coverage("a", 0.3), coverage("b", 0.4)
+    assert not compare_table([first]).bold
+    assert not compare_table([first, second], mixed=True).bold
+    assert not compare_table([first, msgspec.structs.replace(make_result("b"), scores=make_result().scores[1:])]).bold
+    plain = [msgspec.structs.replace(r.scores[0], metric="density", higher_is_better=None) for r in (first, second)]
+    assert not compare_table([make_result("a", scores=plain[:1]), make_result("b", scores=plain[1:])]).bold
+    assert not score_table(first).bold
+
+
+def test_bold_is_sought_among_equal_images_per_class():
+    results = [coverage("a", 0.3), coverage("b", 0.4), coverage("c", 0.9, ipc=50)]
+    table = compare_table(results)
+    assert names_in_bold(table) == ["b"], "nothing to compare the third with"
+    assert "among entries of equal images per class" in table.bold_note
+    assert names_in_bold(compare_table([*results, coverage("d", 0.8, ipc=50)])) == ["b", "c"]
+
+
+def test_accuracies_are_percentages_everywhere():
+    first = trained_result("a", make_accuracy(accuracies=(0.5, 0.7), random=0.3, teacher=0.9))
+    second = trained_result("b", make_accuracy(accuracies=(0.8, 0.9)))
+    table = compare_table([first, second])
+    at = table.columns.index("accuracy/convnet3 % ↑")
+    shown = {row[0]: row[at] for row in table.rows}
+    assert shown["a"] == pytest.approx((60.0, 55.0, 65.0, None), abs=1e-9)
+    assert (shown["(random real)"], shown["(teacher)"]) == pytest.approx((30.0, 90.0))
+    assert table.rows[0][3] == Measured(0.3, 0.2, 0.4), "all else keeps its unit"
+    row = next(row for row in score_table(first).rows if row[0] == "accuracy/convnet3 % ↑")
+    assert row[2].value == pytest.approx(60.0)
+    assert row[-1] == pytest.approx(90.0)
+    table = differences_table([first, second])
+    assert table.rows[0][table.columns.index("Δ accuracy/convnet3 % ↑")].value == pytest.approx(25.0)
+    assert "accuracies in percentage points" in table.notes[0]
+    assert json.loads(render(compare_table([first]), "json"))["rows"][0]["accuracy/convnet3 %"] == pytest.approx(60.0)
+    assert accuracy_table(first).rows[0][2] == pytest.approx(60.0)
+    assert accuracy_table(first).rows[0][-2:] == pytest.approx([30.0, 90.0])
+
+
+def test_metrics_are_chosen_and_ordered():
+    result = trained_result("a", make_accuracy(), make_accuracy("vgg"))
+    columns = compare_table([result], metrics=["vendi", "accuracy", "coverage", "vendi"]).columns
+    assert columns[3:] == ["vendi ↑", "accuracy/convnet3 % ↑", "accuracy/vgg % ↑", "coverage ↑", "/ i.i.d."]
+    assert compare_table([result], metrics=["accuracy/vgg"]).columns[3:] == ["accuracy/vgg % ↑"]
+    assert differences_table([result, make_result("b")], ["vendi"]).columns == ["minus a", "Δ vendi ↑"]
+    with pytest.raises(ResultError, match="no result holds 'vendy' at class scope; choose from coverage, vendi, acc"):
+        compare_table([result], metrics=["vendi", "vendy"])
+    with pytest.raises(ResultError, match="no result holds 'accuracy' at class scope"):
+        compare_table([make_result()], metrics=["accuracy"])
+
+
+def test_what_is_not_shown_need_not_agree():
+    first = trained_result("a", make_accuracy(digest="1"))
+    other = trained_result("b", make_accuracy(digest="2"))
+    with pytest.raises(ResultError, match="different recipes"):
+        compare_table([first, other])
+    table = compare_table([first, other], metrics=["vendi"])
+    assert not any("students" in note for note in table.notes)
+    moved = trained_result("b", make_accuracy(digest="1"), real_digest="x")
+    table = compare_table([first, moved], metrics=["accuracy"])
+    assert table.title == "class scope"
+    assert not any("protocol" in note for note in table.notes)
+    with pytest.raises(ResultError, match="different real sets"):
+        compare_table([first, moved], metrics=["vendi"])
+
+
+def test_pairs_stand_together_with_what_the_second_adds():
+    results = [
+        coverage("SRe2L", 0.3),
+        coverage("MTT", 0.2),
+        coverage("SRe2L + DiRe", 0.4),
+        coverage("SRe2L+DiRe+x", 0.5),
+    ]
+    table = compare_table(results, pairs=True)
+    assert [row[0] for row in table.rows[:6]] == [
+        "SRe2L", "SRe2L + DiRe", "Δ SRe2L + DiRe − SRe2L", "SRe2L+DiRe+x", "Δ SRe2L+DiRe+x − SRe2L + DiRe", "MTT",
+    ]  # fmt: skip
+    assert table.rows[2] == ["Δ SRe2L + DiRe − SRe2L", 10, None, Measured(*(pytest.approx(0.1),) * 3, 0.25), None]
+    assert table.rules == {5, 6}
+    assert names_in_bold(table) == ["SRe2L+DiRe+x"]
+    assert table.notes[0].startswith("Δ: ± 95% t interval over 3 classes; p: sign-flip test, Holm over the metrics")
+    order = [row[0] for row in compare_table(results).rows[:4]]
+    assert order == [r.name for r in results], "as given"
+
+
+def test_pairs_are_of_equal_size_and_known_by_their_names():
+    with pytest.raises(ResultError, match=r"no pair .* among a, a\+b: names such as SRe2L and SRe2L\+DiRe .*--name"):
+        compare_table([make_result("a"), make_result("a+b", ipc=50)], pairs=True)
+    lone = msgspec.structs.replace(make_result("a+b"), scores=make_result().scores[1:])
+    table = compare_table([coverage("a", 0.3), lone], pairs=True)
+    assert table.rows[2][3:] == [None, None, None], "nothing in common is no difference"
+    bare = make_score(scope="dataset", per_class=())
+    whole = [make_result(name, scores=(bare,)) for name in ("a", "a+b")]
+    with pytest.raises(ResultError, match="paired over classes"):
+        compare_table(whole, "dataset", pairs=True)
+
+
+def test_cautions_say_of_which_entry():
+    (note,) = [
+        n for n in compare_table([make_result("a", cautions=("x",)), make_result("a", ipc=50)]).notes if "[x]" in n
+    ]
+    assert note == "a, IPC 10: caution [x] about x"

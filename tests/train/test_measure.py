@@ -127,18 +127,18 @@ def test_tables_show_diversity_and_accuracy_side_by_side(made):
     other = images(seed=4, name="other")
     results = [measure(before=scored(images()), real=REAL), measure(other, before=scored(other))]
     table = compare_table(results)
-    at = table.columns.index("accuracy/convnet1 ↑")
+    at = table.columns.index("accuracy/convnet1 % ↑")
     assert "vendi ↑" in table.columns
     assert [row[0] for row in table.rows[:2]] == ["patches", "other"]
-    assert table.rows[0][at].value == results[0].score("accuracy/convnet1").value
+    assert table.rows[0][at].value == pytest.approx(100 * results[0].score("accuracy/convnet1").value)
     yardstick = next(row for row in table.rows if row[0] == "(random real)")
-    assert yardstick[at] == results[0].score("accuracy/convnet1").reference_value("random")
+    assert yardstick[at] == pytest.approx(100 * results[0].score("accuracy/convnet1").reference_value("random"))
     assert any("recipe quick, labels hard" in note and "after the last epoch" in note for note in table.notes)
     differences = differences_table(results)
-    assert "Δ accuracy/convnet1 ↑" in differences.columns
-    effect = differences.rows[0][differences.columns.index("Δ accuracy/convnet1 ↑")].value
+    assert "Δ accuracy/convnet1 % ↑" in differences.columns
+    effect = differences.rows[0][differences.columns.index("Δ accuracy/convnet1 % ↑")].value
     assert effect == pytest.approx(
-        results[1].score("accuracy/convnet1").value - results[0].score("accuracy/convnet1").value
+        100 * (results[1].score("accuracy/convnet1").value - results[0].score("accuracy/convnet1").value)
     )
 
 

@@ -1,0 +1,80 @@
+"""What has to be said below a table of results for its numbers to be read rightly."""
+
+from collections.abc import Sequence
+
+from divbench.errors import shorten
+from divbench.report._parts import span
+from divbench.results import Result
+
+
+def bold_note(where: str) -> str:
+    """What bold means, where the best value of each ``where`` is bold."""
+    return f"bold: the best value of a {where}, whether or not the difference is beyond noise"
+
+
+def change_note(results: Sequence[Result]) -> str:
+    """How the differences between results were made."""
+    first = results[0]
+    single = all(len(r.sets) == 1 for r in results)
+    about = (
+        "one set each: this speaks about these sets, not about the methods" if single else "per-class means over sets"
+    )
+    points = "; accuracies in percentage points" if any(r.accuracies for r in results) else ""
+    over = f"± {first.level:.0%} t interval over {len(first.classes)} classes"
+    return f"{over}; p: sign-flip test, Holm over the metrics that are shown of two entries; {about}{points}"
+
+
+def protocol_notes(results: Sequence[Result]) -> list[str]:
+    """What scores were made by."""
+    held = [f"protocol {r.protocol.name} {r.protocol_digest}: {r.embedder}" for r in results if r.protocol is not None]
+    return list(dict.fromkeys(held))
+
+
+def recipe_notes(results: Sequence[Result]) -> list[str]:
+    """How students were trained, once for each recipe, and what that means for their accuracies."""
+    nets: dict[str, list[str]] = {}
+    for one in (one for r in results for one in r.accuracies):
+        changes = f"; {', '.join(one.notes)}" if one.notes else ""
+        said = f"recipe {one.recipe}, labels {one.labels}{changes}; tested on {one.test.count} of {one.test.name}"
+        nets.setdefault(said, []).append(f"{one.net} {one.digest}")
+    notes = [f"students {', '.join(dict.fromkeys(held))}: {said}, after the last epoch" for said, held in nets.items()]
+    uneven = {one.test.name for r in results for one in r.accuracies if len(set(one.test.per_class)) > 1}
+    return notes + [
+        f"{name} has more images of some classes: accuracy is the mean over classes at class scope, the share of all "
+        "images at dataset scope"
+        for name in sorted(uneven)
+    ]
+
+
+def single_run_notes(results: Sequence[Result]) -> list[str]:
+    """Where students had one run alone."""
+    single = [f"{r.name} {one.net}" for r in results for one in r.accuracies if len(one.own) == 1]
+    return [f"one run (n = 1) and so no interval: {shorten(single)}"] if single else []
+
+
+def interval_notes(results: Sequence[Result]) -> list[str]:
+    """What the intervals are about and which procedure made them."""
+    about = [
+        f"± {s.interval.level:.0%}, {s.interval.procedure}: about {s.interval.about}"
+        for r in results
+        for s in r.scores
+        if s.interval
+    ]
+    return list(dict.fromkeys(about))
+
+
+def caution_notes(results: Sequence[Result]) -> list[str]:
+    """What to beware of, entry by entry."""
+    several = len({r.ipc for r in results}) > 1
+    names = [f"{r.name}, IPC {span(r.ipc)}: " if several else f"{r.name}: " for r in results]
+    return [
+        f"{name if len(results) > 1 else ''}caution [{c.code}] {c.text}"
+        for name, r in zip(names, results, strict=True)
+        for c in r.cautions
+    ]
+
+
+def notes(results: Sequence[Result]) -> list[str]:
+    """How to read the numbers, once; then what to beware of."""
+    parts = (protocol_notes, recipe_notes, single_run_notes, interval_notes, caution_notes)
+    return [note for part in parts for note in part(results)]
