@@ -8,9 +8,10 @@ from divbench.evaluate import Embedding
 from divbench.exhibits import MapOptions, find_sets, gallery, see
 from divbench.images import DATASETS, read_images, read_repeats
 from divbench.progress import Progress, no_progress
+from divbench.report._page_tables import ends
 from divbench.report.config import ReportConfig
 from divbench.report.gallery import NO_GALLERY, Gallery
-from divbench.report.page import Wording, checked, ends, named_pairs, page
+from divbench.report.page import Wording, checked, named_pairs, page
 from divbench.report.story import pairs_to_tell
 from divbench.results import Result, load_result
 

@@ -3,7 +3,8 @@
   document.documentElement.classList.add("scripted");
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
-  // Tables are sorted by the cells' keys; yardsticks stay below the entries.
+  // Tables are sorted by the cells' keys; differences and yardsticks stay below the entries.
+  const place = (row) => row.classList.contains("ref") * 2 + row.classList.contains("change");
   const keyOf = (row, column) => {
     const cell = row.cells[column];
     if (column === 0) return cell.textContent;
@@ -16,7 +17,7 @@
     heading.setAttribute("aria-sort", down === 1 ? "ascending" : "descending");
     const body = table.tBodies[0];
     const rows = [...body.rows].sort((one, other) => {
-      const apart = one.classList.contains("ref") - other.classList.contains("ref");
+      const apart = place(one) - place(other);
       if (apart) return apart;
       const [a, b] = [keyOf(one, column), keyOf(other, column)];
       if (a === null || b === null) return (a === null) - (b === null);

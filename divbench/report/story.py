@@ -359,7 +359,7 @@ def _agreement(results: Sequence[Result], one: str, other: str) -> str | None:
     """Kendall's tau over the entries, signed so that 1 means that both call the same entries better."""
     pairs = [(_held(r, one), _held(r, other)) for r in results]
     both = [(a, b) for a, b in pairs if a and b and a.value is not None and b.value is not None]
-    if len(both) < 3:
+    if len(both) < 3 or len({r.ipc for r in results}) > 1:  # the number of images would order them by itself
         return None
     sign = 1 if both[0][0].higher_is_better == both[0][1].higher_is_better else -1
     tau = float(kendalltau([a.value for a, _ in both], [b.value for _, b in both]).statistic)

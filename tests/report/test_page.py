@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from divbench.errors import ResultError
+from divbench.report._page_tables import ends
 from divbench.report.gallery import ClassPictures, Gallery, Strip
-from divbench.report.page import Wording, ends, page
+from divbench.report.page import Wording, page
 from divbench.results import SetRecord
 from tests.report.stories import CLASSES, entry
 
@@ -165,6 +166,22 @@ def test_what_cannot_stand_on_one_page():
         page([entry("x"), msgspec.structs.replace(entry("y"), real=other)])
     with pytest.raises(ResultError, match="there is no entry 'z'; the entries are x, x\\+y"):
         page(pair(), wording=Wording(pairs=[("x", "z")]))
+
+
+def test_several_numbers_of_images_stand_apart_and_side_by_side():
+    few = pair()
+    many = [entry(r.name, ipc=50, accuracy=(0.7, 0.72), digest=str(i) * 64, vendi=3.0 + i) for i, r in enumerate(few)]
+    recipe = msgspec.structs.replace(many[0].accuracies[0], recipe="longer", digest="e" * 16)
+    many = [msgspec.structs.replace(result, accuracies=(recipe,)) for result in many]
+    text = page([*few, *many])
+    words = " ".join(" ".join(Parsed(text).words).split())
+    assert "IPC 50 x+y beside IPC 50 x" in words
+    assert "IPC 10 x+y beside IPC 10 x" in words
+    assert "Images per class are unequal" in words
+    found = Parsed(text)
+    names = {attributes.get("id") for _, attributes in found.tags}
+    assert {"ipc-vendi", "scope-class", "scope-class-1", "network-0", "network-1", "curves-1"} <= names
+    assert "Kendall" not in words
 
 
 def test_pairs_that_were_asked_for():
