@@ -365,4 +365,4 @@ def _agreement(results: Sequence[Result], one: str, other: str) -> str | None:
     tau = float(kendalltau([a.value for a, _ in both], [b.value for _, b in both]).statistic)
     if tau != tau:  # all equal
         return None
-    return f"agree with Kendall's tau = {sign * tau:+.2f} ({len(both)} entries: seen, not tested)."
+    return f"agree to Kendall's tau {sign * tau:+.2f} ({len(both)} entries; 1: the same order; seen, not tested)."

@@ -105,8 +105,8 @@ def test_validity_says_whether_metrics_agree():
         entry("c", vendi=2.4, cosine=0.7, coverage=0.1),
     ]
     said = "\n".join(tell(entries).validity)
-    assert "by cosine similarity agree with Kendall's tau = +1.00 (3 entries" in said
-    assert "by coverage agree with Kendall's tau = -1.00 (3 entries" in said
+    assert "by cosine similarity agree to Kendall's tau +1.00 (3 entries" in said
+    assert "by coverage agree to Kendall's tau -1.00 (3 entries" in said
     assert "Kendall" not in "\n".join(tell(entries[:2]).validity)
 
 
