@@ -21,6 +21,7 @@ _HOME = {
     "Protocol": "divbench.protocol",
     "Result": "divbench.results",
     "embed": "divbench.embedders.embed",
+    "frame": "divbench.report.frame",
     "load_embedder": "divbench.embedders",
     "load_protocol": "divbench.protocol",
     "load_result": "divbench.results",
