@@ -19,7 +19,7 @@ from divbench.embedders.embed import Embeddings, content_of
 from divbench.errors import InputError, ResultError, shorten
 from divbench.evaluate import Embedding, embed_sets, embedder_for
 from divbench.figures._rows import of_class
-from divbench.figures.grids import GAP, first_rows, strip
+from divbench.figures.grids import GAP, Pixels, first_rows, strip
 from divbench.figures.maps import tsne
 from divbench.figures.neighbours import Ranked, by_coverage, nearest_real
 from divbench.figures.spectra import spectrum
@@ -190,7 +190,8 @@ def gallery(
         side, count = _measure([one.images for one in found.values()], len(chosen), seen is not None)
         shown = "" if side is None else f", fitted into {side} x {side} pixels"
         notes.append(
-            f"The first {count} images of each class{shown}; distilled ones pixel by pixel, photographs as JPEG."
+            f"The first {count} images of each class{shown}; distilled ones pixel by pixel, real ones as JPEG "
+            "where that is lighter."
         )
         if seen is not None:
             notes.append(
@@ -290,10 +291,15 @@ def _real_strips(
 
 def _strip(title: str, images: ImageSet, rows: Any, side: int | None, alt: str, photograph: bool = False) -> Strip:
     pixels = strip(images, rows, side)
-    out = io.BytesIO()
+    files = {"image/png": _encoded(pixels, format="PNG", optimize=True)}
     if photograph:
-        Image.fromarray(pixels).save(out, format="JPEG", quality=_QUALITY, subsampling=0)
-    else:
-        Image.fromarray(pixels).save(out, format="PNG", optimize=True)
+        files["image/jpeg"] = _encoded(pixels, format="JPEG", quality=_QUALITY, subsampling=0)
+    kind = min(files, key=lambda one: len(files[one]))
     count = (pixels.shape[1] + GAP) // (pixels.shape[0] + GAP)
-    return Strip(title, out.getvalue(), "image/jpeg" if photograph else "image/png", count, pixels.shape[0], alt)
+    return Strip(title, files[kind], kind, count, pixels.shape[0], alt)
+
+
+def _encoded(pixels: Pixels, **options: Any) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, **options)
+    return out.getvalue()
