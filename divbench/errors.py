@@ -7,6 +7,7 @@ Every message says what was expected, what came, and what to do; the command lin
     ├── WeightsError        network weights that cannot be loaded or do not fit
     ├── ProtocolError       a protocol, metric or embedder setting that makes no sense
     ├── ResultError         a result that cannot be read or compared
+    ├── ClaimError          a claim file that cannot be read, states nothing or contradicts itself
     ├── OutputError         a file that cannot be written
     ├── RecipeError         a recipe, term or method setting that is unknown or makes no sense
     ├── RecoveryError       recovery of images that stopped because a loss was not finite
@@ -35,6 +36,10 @@ class ProtocolError(DivbenchError):
 
 class ResultError(DivbenchError):
     """A result cannot be read or compared."""
+
+
+class ClaimError(DivbenchError):
+    """A claim file cannot be checked."""
 
 
 class OutputError(DivbenchError):

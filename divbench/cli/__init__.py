@@ -9,10 +9,13 @@ import click
 from divbench import __version__
 from divbench.cli._options import FORMATS
 from divbench.cli.cache_command import cache
+from divbench.cli.check_command import check
+from divbench.cli.claim_command import claim
 from divbench.cli.compare_command import compare
 from divbench.cli.demo_command import demo
 from divbench.cli.generate_command import generate
 from divbench.cli.list_command import list_
+from divbench.cli.plan_command import plan
 from divbench.cli.plot_command import plot
 from divbench.cli.report_command import report
 from divbench.cli.score_command import score
@@ -59,10 +62,13 @@ def main() -> None:
 
 
 main.add_command(cache)
+main.add_command(check)
+main.add_command(claim)
 main.add_command(compare)
 main.add_command(demo)
 main.add_command(generate)
 main.add_command(list_)
+main.add_command(plan)
 main.add_command(plot)
 main.add_command(report)
 main.add_command(score)

@@ -1,0 +1,109 @@
+"""The composite `diversity`: a gain that pulling a set towards its class means cannot fake.
+
+It holds if, at class scope,
+
+1. coverage rises (beside one and the same i.i.d. yardstick, as images per class are equal),
+2. the Vendi Score rises or the intra-class cosine similarity falls (Holm over the two),
+3. no metric that has a direction gets worse, accuracies not counted,
+4. the candidate's coverage is above that of near-copies of the class mean, with its whole interval.
+
+As all four have to hold, each is tested at the full level (an intersection-union test, Berger 1982): together they err
+no more often than one. Of the third, a metric that is worse by its own test keeps the claim from holding; only one that
+is worse after Holm over all metrics refutes it.
+
+Pulling images to the mean raises coverage and lowers the Vendi Score: 3 fails. Copies of the mean reach high coverage
+in high dimension: 4 fails.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from divbench.comparison import class_scores
+from divbench.errors import ResultError
+from divbench.gains import Gain, measure_gain
+from divbench.results import ACCURACY, Result, Score
+from divbench.statistics import holm
+
+Answer = Literal["yes", "open", "no"]
+_NEEDED = ("coverage", "vendi", "cosine")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One of the four, and what was found."""
+
+    text: str
+    answer: Answer
+
+
+@dataclass(frozen=True)
+class Composite:
+    """The four conditions, and the gains behind them."""
+
+    conditions: tuple[Condition, ...]
+    gains: dict[str, Gain]
+
+    @property
+    def answer(self) -> Answer:
+        """``no`` where one condition fails, ``yes`` where all hold."""
+        answers = {condition.answer for condition in self.conditions}
+        return "no" if "no" in answers else "open" if "open" in answers else "yes"
+
+
+def measure_diversity(before: Result, after: Result, level: float = 0.95) -> Composite:
+    """Judge ``after`` beside ``before``; comparable results of equal images per class.
+
+    Raises:
+        ResultError: a result lacks coverage, Vendi Score, cosine similarity or the collapse control at class scope.
+    """
+    held = {score.metric: score for score in class_scores(before)}
+    pairs = {
+        score.metric: (held[score.metric], score)
+        for score in class_scores(after)
+        if score.metric in held and score.higher_is_better is not None and not score.metric.startswith(ACCURACY)
+    }
+    lacking = [metric for metric in _NEEDED if metric not in pairs]
+    if lacking:
+        raise ResultError(
+            f"diversity is judged by coverage, vendi and cosine at class scope, and {before.name} or {after.name} "
+            f"lacks {', '.join(lacking)}; score both with a protocol that has them"
+        )
+    gains = {metric: measure_gain(first, second, level=level) for metric, (first, second) in pairs.items()}
+    conditions = (
+        Condition("coverage rises", _rises(gains["coverage"].effect, gains["coverage"].p, level)),
+        Condition("vendi rises or cosine falls", _either(gains, level)),
+        _nothing_worse(gains, level),
+        _above_collapse(pairs["coverage"][1]),
+    )
+    return Composite(conditions, gains)
+
+
+def _rises(effect: float, p: float, level: float) -> Answer:
+    if p > 1 - level:
+        return "open"
+    return "yes" if effect > 0 else "no"
+
+
+def _either(gains: dict[str, Gain], level: float) -> Answer:
+    both = [gains["vendi"], gains["cosine"]]
+    adjusted = holm([gain.p for gain in both])
+    answers = [_rises(gain.effect, p, level) for gain, p in zip(both, adjusted, strict=True)]
+    return "yes" if "yes" in answers else "no" if answers == ["no", "no"] else "open"
+
+
+def _nothing_worse(gains: dict[str, Gain], level: float) -> Condition:
+    adjusted = dict(zip(gains, holm([gain.p for gain in gains.values()]), strict=True))
+    worse = [metric for metric, gain in gains.items() if _rises(gain.effect, gain.p, level) == "no"]
+    refuted = any(_rises(gains[metric].effect, adjusted[metric], level) == "no" for metric in worse)
+    text = "nothing gets worse" + (f", but {', '.join(worse)}" if worse else "")
+    return Condition(text, "no" if refuted else "open" if worse else "yes")
+
+
+def _above_collapse(coverage: Score) -> Condition:
+    """Whether coverage is above that of near-copies of the class mean, with its whole interval."""
+    collapse, value, interval = coverage.reference_value("collapse"), coverage.value, coverage.interval
+    if collapse is None or value is None:
+        raise ResultError("diversity needs the collapse control; score with a protocol that has controls.collapse >= 1")
+    text = f"coverage {value:.4g} is above near-copies of the mean, {collapse:.4g}"
+    low, high = (value, value) if interval is None else (interval.low, interval.high)
+    return Condition(text, "yes" if low > collapse else "no" if high <= collapse else "open")

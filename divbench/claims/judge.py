@@ -1,0 +1,155 @@
+"""Verdicts: what measured results say of claims and pins."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from divbench.claims.claim import DIVERSITY, Claim, ClaimFile, Pin
+from divbench.claims.composite import Composite, measure_diversity
+from divbench.comparison import check_comparable
+from divbench.errors import ClaimError, DivbenchError, ResultError
+from divbench.gains import Gain, measure_gain
+from divbench.results import ACCURACY, Result, load_result
+from divbench.statistics import holm
+
+Status = Literal["holds", "inconclusive", "refuted", "error"]
+EXIT: dict[Status, int] = {"holds": 0, "inconclusive": 3, "refuted": 1, "error": 2}
+_WORST: tuple[Status, ...] = ("error", "refuted", "inconclusive", "holds")
+Load = Callable[[str], Result]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is known of one claim or pin.
+
+    Attributes:
+        about: the claim, or the pin.
+        status: ``holds``; ``inconclusive``: not told from noise; ``refuted``; ``error``: the question was wrong.
+        text: the answer in a sentence, with its numbers.
+        measured: values of baseline and candidate; of a pin, what is pinned and what was found.
+        gain: effect, interval and test; None where there is none.
+        p: of the test, after Holm's adjustment over the family.
+        composite: of a claim about ``diversity``.
+        path, line: where it stands.
+    """
+
+    about: Claim | Pin
+    status: Status
+    text: str
+    measured: tuple[float | None, float | None] = (None, None)
+    gain: Gain | None = None
+    p: float | None = None
+    composite: Composite | None = None
+    path: Path | None = None
+    line: int | None = None
+
+
+def worst(verdicts: Sequence[Verdict]) -> Status:
+    """The worst status: errors, then refuted claims, then inconclusive ones."""
+    held = {verdict.status for verdict in verdicts}
+    return next((status for status in _WORST if status in held), "error")
+
+
+def results_in(folder: Path) -> Load:
+    """What loads a result by its name below ``folder``, each once."""
+    known: dict[str, Result] = {}
+
+    def load(name: str) -> Result:
+        if name not in known:
+            known[name] = load_result(folder / f"{name}.json")
+        return known[name]
+
+    return load
+
+
+def judge(file: ClaimFile, load: Load) -> list[Verdict]:
+    """Verdicts on the claims of a file, in its order; p-values are adjusted over the claims of a family.
+
+    Args:
+        file: of `load_claims`.
+        load: gives the result of a name; see `results_in`.
+    """
+    found = judge_claims(file.claims, load)
+    return [replace(verdict, path=file.path, line=file.lines[verdict.about.id]) for verdict in found]
+
+
+def judge_claims(claims: Sequence[Claim], load: Load) -> list[Verdict]:
+    """As `judge`, of claims that stand in no file."""
+    measured = [_measure(claim, load) for claim in claims]
+    families: dict[str, list[int]] = {}
+    for i, (claim, verdict) in enumerate(zip(claims, measured, strict=True)):
+        if verdict.gain is not None:
+            families.setdefault(claim.group, []).append(i)
+    for members in families.values():
+        adjusted = holm([gain.p for i in members if (gain := measured[i].gain) is not None])
+        for i, p in zip(members, adjusted, strict=True):
+            measured[i] = _decide(claims[i], measured[i], p, len(members))
+    return measured
+
+
+def _measure(claim: Claim, load: Load) -> Verdict:
+    """A claim with its gain, not decided yet; an error where it cannot be measured, a verdict where it is composite."""
+    try:
+        before, after = (_relevant(load(name), claim.metric) for name in (claim.baseline, claim.candidate))
+        _check(claim, before, after)
+        if claim.metric == DIVERSITY:
+            return _of_composite(claim, measure_diversity(before, after, claim.confidence))
+        first, second = before.score(claim.metric, claim.scope), after.score(claim.metric, claim.scope)
+        gain = measure_gain(first, second, margin=claim.min_gain, level=claim.confidence)
+    except DivbenchError as problem:
+        return Verdict(claim, "error", str(problem))
+    return Verdict(claim, "inconclusive", "", (first.value, second.value), gain)
+
+
+def _relevant(result: Result, metric: str) -> Result:
+    """The result with what matters to the metric alone: others need not be comparable."""
+    if not metric.startswith(ACCURACY):
+        return msgspec.structs.replace(result, accuracies=())
+    kept = tuple(one for one in result.accuracies if ACCURACY + one.net == metric)
+    return msgspec.structs.replace(
+        result, accuracies=kept, protocol=None, protocol_digest=None, embedder=None, real=None
+    )
+
+
+def _check(claim: Claim, before: Result, after: Result) -> None:
+    check_comparable([before, after])
+    if before.ipc != after.ipc:
+        raise ResultError(
+            f"{before.name} and {after.name} have unequal images per class ({before.ipc} and {after.ipc}), which by "
+            "itself moves coverage and Vendi; score both with the same --ipc"
+        )
+    for name, result in ((claim.baseline, before), (claim.candidate, after)):
+        if len(result.sets) < claim.seeds:
+            raise ClaimError(
+                f"seeds = {claim.seeds}, but {name} has {len(result.sets)} set(s); score more seeds together"
+            )
+
+
+def _decide(claim: Claim, verdict: Verdict, p: float, members: int) -> Verdict:
+    gain = verdict.gain
+    assert gain is not None
+    beyond = p <= 1 - claim.confidence
+    status: Status = "inconclusive" if not beyond else "holds" if gain.effect > claim.min_gain else "refuted"
+    before, after = verdict.measured
+    least = f" over at least {claim.min_gain:g}" if claim.min_gain else ""
+    adjusted = f", Holm over {members} claims" if members > 1 else ""
+    interval = f"{gain.effect:+.3g} [{gain.low:.3g}, {gain.high:.3g}]"
+    what = "runs" if claim.metric.startswith(ACCURACY) else "sets"
+    text = (
+        f"{claim.metric} {_number(before)} → {_number(after)}: gain {interval}{least}, p {p:.2g} ({gain.procedure}"
+        f"{adjusted}; {gain.seeds[0]} and {gain.seeds[1]} {what}: about {gain.about})"
+    )
+    return replace(verdict, status=status, text=text, p=p)
+
+
+def _of_composite(claim: Claim, found: Composite) -> Verdict:
+    status: Status = {"yes": "holds", "open": "inconclusive", "no": "refuted"}[found.answer]  # type: ignore[assignment]
+    text = "; ".join(f"{one.text}: {one.answer}" for one in found.conditions)
+    return Verdict(claim, status, text, composite=found)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"

@@ -1,0 +1,157 @@
+"""Verdicts: what holds holds, noise is inconclusive, falls are refuted, and what does not compare is an error."""
+
+import msgspec
+import pytest
+
+from divbench.claims.claim import Claim, load_claims
+from divbench.claims.judge import EXIT, Verdict, judge, judge_claims, results_in, worst
+from divbench.comparison import differences
+from divbench.protocol import protocol_digest
+from divbench.results import SetRecord, save_result
+from tests.records import PROTOCOL
+from tests.report.stories import entry
+
+
+def verdict_of(before, after, metric="vendi", **changes):
+    claim = Claim("c", "a", "b", metric, **changes)
+    (found,) = judge_claims([claim], {"a": before, "b": after}.__getitem__)
+    return found
+
+
+def test_holds_refuted_and_inconclusive():
+    assert verdict_of(entry(), entry("after", vendi=2.4)).status == "holds"
+    assert verdict_of(entry(), entry("after", vendi=1.6)).status == "refuted"
+    assert verdict_of(entry(), entry("after")).status == "inconclusive"
+
+
+def test_a_fall_is_a_gain_where_lower_is_better():
+    found = verdict_of(entry(), entry("after", cosine=0.7), "cosine")
+    assert found.status == "holds"
+    assert found.gain.effect == pytest.approx(0.1)
+    assert verdict_of(entry(), entry("after", cosine=0.9), "cosine").status == "refuted"
+
+
+def test_the_least_gain_is_tested_and_not_just_any():
+    after = entry("after", vendi=2.4)
+    assert verdict_of(entry(), after, min_gain=0.3).status == "holds"
+    assert verdict_of(entry(), after, min_gain=0.4).status == "inconclusive"
+    assert verdict_of(entry(), after, min_gain=0.5).status == "refuted"
+    assert verdict_of(entry(), entry("after", vendi=1.9), min_gain=-0.2).status == "holds"
+
+
+def test_the_numbers_are_those_of_the_tests():
+    before, after = entry(), entry("after", vendi=2.4)
+    found, test = verdict_of(before, after), differences(before, after, ["vendi"])["vendi"]
+    assert (found.gain.effect, found.gain.low, found.gain.high) == pytest.approx((test.effect, test.low, test.high))
+    assert found.p == pytest.approx(test.p)
+    assert found.measured == (pytest.approx(2.0), pytest.approx(2.4))
+    assert "10 classes" in found.text
+    assert "about these sets" in found.text
+
+
+def test_claims_of_one_family_share_the_chance_of_a_false_alarm():
+    load = {"a": entry(), "b": entry("after", vendi=2.4, cosine=0.7, coverage=0.4)}.__getitem__
+    claims = [Claim(key, "a", "b", key) for key in ("vendi", "cosine", "coverage")]
+    alone = [judge_claims([claim], load)[0].p for claim in claims]
+    together = [verdict.p for verdict in judge_claims(claims, load)]
+    apart = [msgspec.structs.replace(claim, family=claim.id) for claim in claims]
+    assert alone == pytest.approx([2 / 2**10] * 3)
+    assert together == pytest.approx([3 * 2 / 2**10] * 3)
+    assert [verdict.p for verdict in judge_claims(apart, load)] == alone
+
+
+def test_an_error_of_one_claim_leaves_the_others():
+    load = {"a": entry(), "b": entry("after", vendi=2.4)}.__getitem__
+    found = judge_claims([Claim("x", "a", "b", "beauty"), Claim("y", "a", "b", "vendi")], load)
+    assert [verdict.status for verdict in found] == ["error", "holds"]
+    assert "holds no 'beauty' at class scope" in found[0].text
+    assert found[1].p == pytest.approx(2 / 2**10)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"ipc": (50,) * 10}, "unequal images per class"),
+        ({"classes": tuple("abcdefghij")}, "different classes"),
+        ({"real": "o"}, "different real sets"),
+        ({"protocol": 9}, "different protocols"),
+    ],
+)
+def test_what_does_not_compare_is_an_error(change, said):
+    after = entry("after", vendi=2.4)
+    if "ipc" in change:
+        after = entry("after", vendi=2.4, ipc=50)
+    if "classes" in change:
+        after = msgspec.structs.replace(after, classes=change["classes"])
+    if "real" in change:
+        after = msgspec.structs.replace(after, real=SetRecord("o", "by hand", "o" * 64, 1000, (100,) * 10))
+    if "protocol" in change:
+        other = msgspec.structs.replace(PROTOCOL, metrics={"coverage": {"k": 9}})
+        after = msgspec.structs.replace(after, protocol=other, protocol_digest=protocol_digest(other, "pixels id"))
+    found = verdict_of(entry(), after)
+    assert found.status == "error"
+    assert said in found.text
+
+
+def test_what_does_not_matter_to_the_metric_may_differ():
+    """Students of another recipe do not touch the Vendi Score, and another protocol no accuracy."""
+    before, after = entry(accuracy=(0.5, 0.51)), entry("after", vendi=2.4, accuracy=(0.7, 0.72))
+    recipe = msgspec.structs.replace(after.accuracies[0], recipe="other", digest="o" * 16)
+    assert verdict_of(before, msgspec.structs.replace(after, accuracies=(recipe,))).status == "holds"
+    other = msgspec.structs.replace(PROTOCOL, metrics={"coverage": {"k": 9}})
+    rules = msgspec.structs.replace(after, protocol=other, protocol_digest=protocol_digest(other, "pixels id"))
+    assert verdict_of(before, rules, "accuracy/convnet3").status == "holds"
+    found = verdict_of(before, msgspec.structs.replace(after, accuracies=(recipe,)), "accuracy/convnet3")
+    assert "different recipes" in found.text
+
+
+def test_seeds_that_are_demanded_must_be_there():
+    found = verdict_of(entry(), entry("after", vendi=2.4), seeds=3)
+    assert found.status == "error"
+    assert "seeds = 3, but a has 1 set(s)" in found.text
+
+
+def test_the_composite_needs_all_of_its_conditions():
+    good = entry("after", vendi=2.4, cosine=0.7, coverage=0.45)
+    found = verdict_of(entry(), good, "diversity")
+    assert found.status == "holds", found.text
+    assert [one.answer for one in found.composite.conditions] == ["yes"] * 4
+    for change, status in (
+        ({"coverage": 0.3}, "refuted"),  # below near-copies of the mean, which reach 0.4
+        ({"coverage": 0.405}, "inconclusive"),  # not told from them
+        ({"vendi": 2.0, "cosine": 0.8}, "inconclusive"),
+        ({"vendi": 1.6, "cosine": 0.9}, "refuted"),
+        ({"recall": 0.5}, "refuted"),  # something got worse
+    ):
+        levels = {"vendi": 2.4, "cosine": 0.7, "coverage": 0.45, **change}
+        assert verdict_of(entry(), entry("after", **levels), "diversity").status == status, change
+
+
+def test_the_composite_says_what_it_lacks():
+    found = verdict_of(entry(cosine=None), entry("after"), "diversity")
+    assert (found.status, "lacks cosine" in found.text) == ("error", True)
+
+
+def test_the_worst_verdict_wins():
+    of = {status: Verdict(None, status, "") for status in EXIT}
+    assert worst([of["holds"]]) == "holds"
+    assert worst([of["holds"], of["inconclusive"]]) == "inconclusive"
+    assert worst([of["inconclusive"], of["refuted"], of["holds"]]) == "refuted"
+    assert worst(list(of.values())) == "error"
+    assert worst([]) == "error"  # nothing was judged
+    assert EXIT == {"holds": 0, "inconclusive": 3, "refuted": 1, "error": 2}
+
+
+def test_results_are_found_below_their_folder_and_places_are_kept(tmp_path):
+    (tmp_path / "cifar10").mkdir()
+    save_result(entry("SRe2L"), tmp_path / "cifar10" / "sre2l.json")
+    save_result(entry("SRe2L+DiRe", vendi=2.4), tmp_path / "cifar10" / "dire.json")
+    path = tmp_path / "c.toml"
+    path.write_text(
+        '\n[[claim]]\nid = "x"\nbaseline = "cifar10/sre2l"\ncandidate = "cifar10/dire"\nmetric = "vendi"\n'
+        '[[claim]]\nid = "y"\nbaseline = "cifar10/sre2l"\ncandidate = "cifar10/none"\nmetric = "vendi"\n'
+    )
+    found = judge(load_claims(path), results_in(tmp_path))
+    assert [verdict.status for verdict in found] == ["holds", "error"]
+    assert [verdict.line for verdict in found] == [2, 7]
+    assert "none.json: cannot be read" in found[1].text
