@@ -12,7 +12,7 @@ from divbench.report._page_tables import ends
 from divbench.report.config import ReportConfig
 from divbench.report.gallery import NO_GALLERY, Gallery
 from divbench.report.page import Wording, checked, named_pairs, page
-from divbench.report.story import pairs_to_tell
+from divbench.report.verdicts import pairs_to_tell
 from divbench.results import Result, load_result
 
 _CLASSES_SHOWN = 20
@@ -40,7 +40,8 @@ def present(
         ResultError: results that cannot stand on one page, or were made with another embedder or other real images.
         InputError: images that cannot be read or belong to none of the results.
     """
-    results = checked([load_result(base / one) for one in config.results])
+    given = [load_result(base / one) for one in config.results]
+    results = checked(given)
     pairs = named_pairs(results, config.pairs) if config.pairs else pairs_to_tell(results)
     shown = NO_GALLERY
     if config.sets:
@@ -48,7 +49,7 @@ def present(
                          download, cache, progress)  # fmt: skip
     elif config.real is not None:
         raise InputError("real images alone show nothing of the entries: give the sets, too (--sets)")
-    return page(results, shown, Wording(config.title, config.note, config.pairs))
+    return page(given, shown, Wording(config.title, config.note, config.pairs))
 
 
 def _gallery(

@@ -9,7 +9,16 @@ from scipy import stats
 
 from divbench.metrics import METRICS
 from divbench.metrics.balls import coverage
-from divbench.statistics import holm, jackknife_half_width, paired_over_classes, sign_flip_p, t_half_width
+from divbench.statistics import (
+    fewest_classes,
+    holm,
+    jackknife_half_width,
+    paired_over_classes,
+    sign_flip_p,
+    t_half_width,
+    two_sided_p,
+    welch,
+)
 
 
 def test_t_interval_is_scipys():
@@ -56,6 +65,45 @@ def test_many_classes_are_sampled_with_a_fixed_seed():
     assert p == pytest.approx(stats.ttest_1samp(difference, 0).pvalue, abs=0.02)
 
 
+@pytest.mark.parametrize("classes", [12, 17, 24, 61])
+def test_looked_up_sums_are_the_sums(classes):
+    """p-values are those of the plain product with the same signs; shares of 20 images, whose sums often tie."""
+    rng = np.random.default_rng(classes)
+    draws = np.random.default_rng(0)
+    if classes <= 16:
+        signs = np.array(list(itertools.product((1, -1), repeat=classes)))
+    else:
+        signs = np.concatenate([1 - 2 * draws.integers(0, 2, (5000 - (i == 19), classes), np.int8) for i in range(20)])
+    for _ in range(5):
+        counts = rng.integers(-4, 7, classes)
+        extreme = (np.abs(signs.astype(int) @ counts) >= abs(counts.sum())).sum()
+        p, exact = sign_flip_p(counts / 20)
+        assert p == (extreme / len(signs) if exact else (extreme + 1) / 100_000)
+
+
+def test_an_effect_of_nothing_has_p_one():
+    assert sign_flip_p(np.zeros(10))[0] == sign_flip_p(np.zeros(30))[0] == 1
+    assert sign_flip_p(np.array([0.1, 0.2, -0.3]))[0] == 1  # 0.1 + 0.2 - 0.3 is not 0 in binary
+
+
+@pytest.mark.parametrize("level", [0.5, 0.75, 0.9, 0.95, 0.99, 0.999])
+def test_fewest_classes_are_those_that_reach_the_level(level):
+    fewest = fewest_classes(level)
+    assert 2 / 2**fewest <= 1 - level + 1e-12
+    assert fewest == 2 or 2 / 2 ** (fewest - 1) > 1 - level
+
+
+def test_welch_is_scipys():
+    first, second = [0.1, 0.4, 0.2], [0.5, 0.9, 0.3, 0.8, 0.7]
+    test = stats.ttest_ind(second, first, equal_var=False)
+    error, degrees = welch(first, second)
+    effect = np.mean(second) - np.mean(first)
+    assert (effect / error, degrees) == pytest.approx((test.statistic, test.df), rel=1e-9)
+    assert two_sided_p(-effect, error, degrees) == pytest.approx(test.pvalue, rel=1e-9)
+    assert two_sided_p(1.96, 1.0, np.inf) == pytest.approx(0.05, abs=1e-4)
+    assert welch([0.25, 0.25], [0.5, 0.5, 0.5]) == (0.0, 1.0)
+
+
 def test_holm_by_hand():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
@@ -72,8 +120,8 @@ def test_paired_test_errs_at_its_nominal_level(classes):
     rng = np.random.default_rng(classes)
     level = rng.uniform(0.05, 0.9, classes)
     draws = rng.binomial(50, level, size=(1500, 2, classes)) / 50
-    share = np.mean([paired_over_classes(a, b).p < 0.05 for a, b in draws[: 1500 if classes <= 10 else 200]])
-    assert 0.03 <= share <= 0.07 if classes <= 10 else share <= 0.09
+    share = np.mean([paired_over_classes(a, b).p < 0.05 for a, b in draws])
+    assert 0.03 <= share <= 0.07
 
 
 def simulate(metric, trials, classes, images, width):

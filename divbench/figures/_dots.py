@@ -11,7 +11,6 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from divbench.figures._words import (
     DASHES,
     GREY,
-    REFERENCES,
     arrow_note,
     context_of,
     digits,
@@ -30,6 +29,7 @@ from divbench.figures._words import (
 from divbench.figures.canvas import INK, Look, Picture, caption, look, panels, shortened, styled
 from divbench.protocol import Scope
 from divbench.results import Result, Score
+from divbench.wording import REFERENCES
 
 _FAR = 10  # times the entries' median beyond which a control would press all else into a corner of a linear axis
 _WIDTHS = (5.6, 7.6, 9.6)  # inches of a figure of one, two, three columns

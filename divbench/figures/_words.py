@@ -10,14 +10,8 @@ from divbench.errors import ResultError, shorten
 from divbench.figures.canvas import cut, shortened
 from divbench.protocol import Scope
 from divbench.results import ACCURACY, Result, Score
+from divbench.wording import ARROWS, REFERENCES
 
-REFERENCES = {
-    "iid": "i.i.d. yardstick",
-    "random": "random real",
-    "kmeans": "k-means centroids",
-    "collapse": "collapse to mean",
-    "teacher": "teacher",
-}
 GREY = "#666666"
 DASHES: dict[str, Any] = {
     "iid": (0, (1, 1.5)),
@@ -26,7 +20,6 @@ DASHES: dict[str, Any] = {
     "collapse": (0, (2, 3)),
     "teacher": "-",
 }
-_ARROWS = {True: " ↑", False: " ↓", None: ""}
 _UNITS = {
     "coverage": "share of real images",
     "recall": "share of real images",
@@ -97,7 +90,7 @@ def references_in(score: Score, key: str) -> list[float]:
 def title_of(score: Score) -> str:
     """Name of a metric, of an accuracy that of the network, with an arrow towards better."""
     net = score.metric.removeprefix(ACCURACY)
-    return shortened(net if net != score.metric else net.replace("_", " "), 24) + _ARROWS[score.higher_is_better]
+    return shortened(net if net != score.metric else net.replace("_", " "), 24) + ARROWS[score.higher_is_better]
 
 
 def arrow_note(scores: Sequence[Score]) -> str:

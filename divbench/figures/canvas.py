@@ -4,7 +4,7 @@ import io
 import math
 import textwrap
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -185,13 +185,13 @@ def check_figure_file(path: Path) -> None:
 
 def cut(name: str, most: int = 28) -> str:
     """A name on one line of at most ``most`` characters: the middle goes, as names of entries often end differently."""
-    name = " ".join(name.split())
+    name = "".join(c if c.isprintable() else " " for c in " ".join(name.split()))  # SVG allows no control characters
     return name if len(name) <= most else f"{name[: most // 2]}…{name[len(name) - (most - 1) // 2 :]}"
 
 
 def shortened(name: str, most: int = 28) -> str:
     """A `cut` name that matplotlib shows as it is: it reads $ as mathematics, and keeps a first _ out of legends."""
-    return cut("\u200b" * name.lstrip().startswith("_") + name, most).replace("$", r"\$")
+    return ("\u200b" if name.lstrip().startswith("_") else "") + cut(name, most).replace("$", r"\$")
 
 
 def _installed(font: str) -> str:
@@ -200,8 +200,3 @@ def _installed(font: str) -> str:
         near = [name for name in names if font.lower() in name.lower()] or names
         raise InputError(f"font {font!r} is not installed; choose one of {shorten(near)}, or leave out --font")
     return font
-
-
-def numbers(values: Sequence[float]) -> str:
-    """Values for an alternative text: three significant digits each."""
-    return ", ".join(f"{value:.3g}" for value in values)

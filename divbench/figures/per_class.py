@@ -12,7 +12,6 @@ from divbench.errors import ResultError, shorten
 from divbench.figures._words import (
     DASHES,
     GREY,
-    REFERENCES,
     arrow_note,
     context_of,
     digits,
@@ -28,6 +27,7 @@ from divbench.figures._words import (
 )
 from divbench.figures.canvas import INK, Picture, caption, cut, legend_below, look, panels, shortened, styled
 from divbench.results import ACCURACY, Result, Score
+from divbench.wording import REFERENCES
 
 _BARS = 20  # classes up to which bars are drawn unasked
 _MOST_BARS = 50  # and up to which they can be told apart

@@ -6,7 +6,6 @@ from statistics import fmean
 from divbench.errors import ResultError, shorten
 from divbench.figures._dots import dots
 from divbench.figures._words import (
-    REFERENCES,
     digits,
     entries,
     groups_of,
@@ -19,6 +18,7 @@ from divbench.figures._words import (
 from divbench.figures.canvas import Picture, cut
 from divbench.protocol import Scope
 from divbench.results import Result, Score
+from divbench.wording import REFERENCES
 
 
 def coverage(results: Sequence[Result], scope: Scope = "class") -> Picture:

@@ -14,7 +14,6 @@ from divbench.figures._dots import dots, tiles
 from divbench.figures._words import (
     DASHES,
     GREY,
-    REFERENCES,
     context_of,
     digits,
     entries,
@@ -29,6 +28,7 @@ from divbench.figures._words import (
 )
 from divbench.figures.canvas import Picture, caption, cut, legend_below, look, shortened, styled
 from divbench.results import ACCURACY, Result, Run, Score
+from divbench.wording import REFERENCES
 
 
 def curves(results: Sequence[Result], net: str | None = None) -> Picture:

@@ -5,6 +5,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from divbench.errors import ResultError
 from divbench.figures.canvas import encoded
 from divbench.figures.per_class import classes as classes_figure
@@ -12,7 +14,9 @@ from divbench.figures.references import controls as controls_figure
 from divbench.figures.references import coverage as coverage_figure
 from divbench.figures.training import curves, seeds
 from divbench.report._page_tables import headline_metrics
+from divbench.report._parts import is_accuracy
 from divbench.report.gallery import Shown
+from divbench.report.verdicts import scope_of
 from divbench.results import Result
 
 _PIXELS_PER_INCH = 100
@@ -21,25 +25,28 @@ _PIXELS_PER_INCH = 100
 def page_figures(results: list[Result]) -> list[Shown]:
     """Every figure that the results have numbers for."""
     shown = []
+    scored = [_without_students(result) for result in results if result.protocol is not None]
+    scope = scope_of(scored) or "class"
     offered: list[tuple[str, str, str, Any]] = [
         (
             "figure-controls",
             "Entries beside their controls",
             "What a number is worth: random real images, k-means centroids and near-copies of the class mean, of as "
             "many images per class.",
-            lambda: controls_figure(results),
+            lambda: controls_figure(scored, scope=scope),
         ),
         (
             "figure-coverage",
             "Coverage",
             "The i.i.d. yardstick is what as many fresh real images would reach. Coverage that near-copies of the "
             "class mean reach as well is no evidence of diversity.",
-            lambda: coverage_figure(results),
+            lambda: coverage_figure(scored, scope),
         ),
     ]
     for metric in headline_metrics(results):
-        title = f"{metric} class by class"
-        offered.append((f"classes-{metric}", title, "A mean hides classes that lose.", _of_metric(results, metric)))
+        title, said = f"{metric} class by class", "A mean hides classes that lose."
+        own = results if is_accuracy(metric) else scored
+        offered.append((f"classes-{metric}", title, said, _of_metric(own, metric)))
     for i, (net, trained) in enumerate(_trained_alike(results)):
         offered.append((f"curves-{i}", f"Learning curves, {net}", "Accuracy on test images.", _curves(trained, net)))
         said = "Each point is a student of another seed."
@@ -50,6 +57,12 @@ def page_figures(results: list[Result]) -> list[Shown]:
         except ResultError:  # no such scores, or no curves: the page goes without
             continue
     return shown
+
+
+def _without_students(result: Result) -> Result:
+    """What was scored alone: students of several recipes do not keep scores from being compared."""
+    scores = tuple(score for score in result.scores if not is_accuracy(score.metric))
+    return msgspec.structs.replace(result, scores=scores, accuracies=())
 
 
 def _trained_alike(results: Sequence[Result]) -> list[tuple[str, list[Result]]]:

@@ -3,16 +3,19 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from divbench.comparison import before_and_after, class_means
+from divbench.comparison import class_means
+from divbench.protocol import Scope
 from divbench.report._notes import caution_notes
 from divbench.report.layouts import tables_by_ipc, tables_by_network
 from divbench.report.render import Cell, Table, shown_notes, sort_key, text
 from divbench.report.tables import compare_table
 from divbench.results import ACCURACY, Result
+from divbench.wording import REFERENCES
 
 _END = 10
 """Classes shown at each end of many."""
 _HEADLINE = ("vendi", "coverage", "cosine")
+_REFERENCE_ROWS = {f"({title})" for title in REFERENCES.values()}
 
 
 class CellText(NamedTuple):
@@ -24,7 +27,7 @@ class CellText(NamedTuple):
 
 
 class PageRow(NamedTuple):
-    """``kind``: ``ref`` of yardsticks, ``change`` of differences, ``mid`` of classes that wait to be asked for."""
+    """``kind``: ``ref`` of yardsticks and controls, ``mid`` of classes that wait to be asked for."""
 
     cells: list[CellText]
     kind: str
@@ -50,17 +53,22 @@ def page_tables(whole: Sequence[Result], results: Sequence[Result]) -> list[tupl
     groups = by_ipc(results)
     if len(groups) > 1:
         for metric in headline_metrics(whole):
-            pairs = bool(before_and_after(whole))
-            tables += [(f"ipc-{metric}", one) for one in tables_by_ipc(whole, metrics=[metric], pairs=pairs)]
-    if any(result.accuracies for result in whole):
-        tables += [(f"network-{i}", one) for i, one in enumerate(tables_by_network(whole))]
-    held = {score.scope for result in results for score in result.scores}
-    for scope in (scope for scope in ("class", "dataset") if scope in held):
+            tables += [(f"ipc-{metric}", one) for one in tables_by_ipc(whole, metrics=[metric])]
+    scopes: tuple[Scope, ...] = ("class", "dataset")
+    trained = [result for result in whole if result.accuracies]
+    if trained:
+        shared: Scope = "class" if all(_holds(result, "class") for result in trained) else "dataset"
+        tables += [(f"network-{i}", one) for i, one in enumerate(tables_by_network(trained, shared))]
+    for scope in scopes:
         for i, group in enumerate(groups):
-            pairs = scope == "class" and bool(before_and_after(group))
-            key = f"scope-{scope}-{i}" if i else f"scope-{scope}"
-            tables.append((key, compare_table(group, scope, pairs=pairs)))
+            held = [result for result in group if _holds(result, scope)]
+            if held:
+                tables.append((f"scope-{scope}-{i}" if i else f"scope-{scope}", compare_table(held, scope)))
     return _with_notes_once(tables, caution_notes(whole) + caution_notes(results))
+
+
+def _holds(result: Result, scope: Scope) -> bool:
+    return any(score.scope == scope for score in result.scores)
 
 
 def _with_notes_once(tables: Sequence[tuple[str, Table]], elsewhere: Sequence[str]) -> list[tuple[str, PageTable]]:
@@ -75,11 +83,10 @@ def _with_notes_once(tables: Sequence[tuple[str, Table]], elsewhere: Sequence[st
 
 def page_table(table: Table) -> PageTable:
     """A table of the room, cell by cell."""
-    kinds = {"(": "ref", "Δ": "change"}
     rows = [
         PageRow(
             [CellText(text(cell), sort_key(cell), (i, j) in table.bold) for j, cell in enumerate(row)],
-            kinds.get(str(row[0])[:1], ""),
+            "ref" if row[0] in _REFERENCE_ROWS else "",
         )
         for i, row in enumerate(table.rows)
     ]
@@ -107,7 +114,11 @@ def _class_table(
     """A row for each class, a column for each entry, then the differences of pairs."""
     scale, unit = (100, " %") if metric.startswith(ACCURACY) else (1, "")
     values = {result.name: class_means(result.score(metric)) for result in results}
-    differences = [(before.name, after.name) for before, after in pairs if values[before.name] and values[after.name]]
+    differences = [
+        (before.name, after.name)
+        for before, after in pairs
+        if before.ipc == after.ipc and values[before.name] and values[after.name]
+    ]
     columns = ["class", *values, *(f"{after} – {before}" for before, after in differences)]
     order = _order(results, pairs, [metric])
     shown = {*order[:_END], *order[len(order) - _END :]}

@@ -12,15 +12,8 @@ from divbench.protocol import Scope
 from divbench.report.render import Cell, Measured, sort_key, text
 from divbench.results import ACCURACY, Result, Score
 from divbench.statistics import Difference
+from divbench.wording import ARROWS
 
-_ARROWS = {True: " ↑", False: " ↓", None: ""}
-REFERENCES = {
-    "iid": "i.i.d. yardstick",
-    "random": "random real",
-    "kmeans": "k-means centroids",
-    "collapse": "collapse to mean",
-    "teacher": "teacher",
-}
 Item = TypeVar("Item", bound=Hashable)
 
 
@@ -56,7 +49,7 @@ def _percent(values: tuple[float | None, ...]) -> tuple[float | None, ...]:
 
 def heading(score: Score) -> str:
     """The metric with its unit and direction."""
-    return score.metric + (" %" if is_accuracy(score.metric) else "") + _ARROWS[score.higher_is_better]
+    return score.metric + (" %" if is_accuracy(score.metric) else "") + ARROWS[score.higher_is_better]
 
 
 def chosen(results: Sequence[Result], scope: Scope, metrics: Sequence[str] | None) -> list[Score]:

@@ -10,7 +10,6 @@ from divbench.errors import ResultError
 from divbench.protocol import Scope
 from divbench.report import _notes
 from divbench.report._parts import (
-    REFERENCES,
     Row,
     bold_cells,
     by_metric,
@@ -28,6 +27,7 @@ from divbench.report._parts import (
 )
 from divbench.report.render import Cell, Measured, Table
 from divbench.results import ACCURACY, Result, Score
+from divbench.wording import REFERENCES
 
 Ipc = tuple[int, int]
 

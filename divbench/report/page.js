@@ -3,8 +3,8 @@
   document.documentElement.classList.add("scripted");
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
-  // Tables are sorted by the cells' keys; differences and yardsticks stay below the entries.
-  const place = (row) => row.classList.contains("ref") * 2 + row.classList.contains("change");
+  // Tables are sorted by the cells' keys; yardsticks stay below the entries.
+  const place = (row) => row.classList.contains("ref");
   const keyOf = (row, column) => {
     const cell = row.cells[column];
     if (column === 0) return cell.textContent;
@@ -52,6 +52,14 @@
     search.addEventListener("input", filter);
     everything.addEventListener("change", filter);
   }
+
+  // In print everything is open.
+  let closed = [];
+  window.addEventListener("beforeprint", () => {
+    closed = all("details:not([open])");
+    closed.forEach((one) => { one.open = true; });
+  });
+  window.addEventListener("afterprint", () => closed.forEach((one) => { one.open = false; }));
 
   // One class at a time; all of them in print.
   const choice = document.getElementById("class");

@@ -24,7 +24,8 @@ from divbench.report._page_figures import embedded, page_figures
 from divbench.report._page_tables import by_ipc, class_tables, page_table, page_tables
 from divbench.report._parts import span
 from divbench.report.gallery import NO_GALLERY, Gallery
-from divbench.report.story import Story, against_controls, pairs_to_tell, tell
+from divbench.report.story import Story, tell
+from divbench.report.verdicts import pairs_to_tell
 from divbench.results import Result
 
 SIGNS = {"more": "▲", "less": "▼", "mixed": "◆", "open": "○", "unmeasured": "–"}
@@ -61,7 +62,6 @@ def page(results: Sequence[Result], gallery: Gallery = NO_GALLERY, wording: Word
     story = tell(results, pairs)
     style, script = _resource("page.css"), _resource("page.js")
     many = len(results[0].classes) if len(results[0].classes) > MANY_CLASSES else 0
-    controls = against_controls(results)
     text = _TEMPLATE.render(
         title=wording.title or _title(results),
         what=_what(results),
@@ -73,7 +73,7 @@ def page(results: Sequence[Result], gallery: Gallery = NO_GALLERY, wording: Word
         version=__version__,
         signs=SIGNS,
         story=story,
-        controls=None if controls is None else page_table(controls),
+        controls=None if story.controls is None else page_table(story.controls),
         measurement=_measurement(story),
         tables=page_tables(whole, results),
         per_class=[(f"class-{i}", table) for i, table in enumerate(class_tables(results, pairs, bool(many)))],

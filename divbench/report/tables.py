@@ -8,7 +8,6 @@ from divbench.errors import ResultError
 from divbench.protocol import Scope
 from divbench.report._notes import bold_note, change_note, notes, recipe_notes, single_run_notes
 from divbench.report._parts import (
-    REFERENCES,
     Row,
     bold_cells,
     by_metric,
@@ -27,6 +26,7 @@ from divbench.report._parts import (
 )
 from divbench.report.render import Cell, Table
 from divbench.results import ACCURACY, Result, Score
+from divbench.wording import REFERENCES
 
 
 def score_table(result: Result) -> Table:

@@ -14,7 +14,6 @@ from divbench.figures.canvas import (
     encoded,
     legend_below,
     look,
-    numbers,
     panels,
     save,
     shortened,
@@ -104,10 +103,6 @@ def test_saving_writes_by_the_ending_and_refuses_others(tmp_path):
     with pytest.raises(OutputError, match=r"\.png, \.svg or \.pdf"):
         save(make_figure(), tmp_path / "a.jpg")
     assert [path.name for path in tmp_path.iterdir()] == ["a.PNG"]
-
-
-def test_numbers_have_three_digits():
-    assert numbers([0.012345, 123.4, 1.0]) == "0.0123, 123, 1"
 
 
 def test_figures_of_results_import_neither_torch_nor_pyplot():
