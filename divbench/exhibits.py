@@ -8,6 +8,7 @@ results, image sets, real images
 
 import io
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,7 +24,7 @@ from divbench.figures.grids import GAP, Pixels, first_rows, strip
 from divbench.figures.maps import tsne
 from divbench.figures.neighbours import Ranked, by_coverage, nearest_real
 from divbench.figures.spectra import spectrum
-from divbench.images import ImageSet, match_classes, take_per_class
+from divbench.images import BadImageError, ImageSet, match_classes, take_per_class
 from divbench.metrics import radii
 from divbench.progress import Progress, no_progress
 from divbench.report.gallery import NO_GALLERY, ClassPictures, Gallery, Shown, Strip
@@ -31,7 +32,7 @@ from divbench.results import Result
 from divbench.scoring import real_rows
 
 MOST_CLASSES = 20
-_BYTES = 1_100_000
+_BYTES = 1_000_000
 """What the pictures of a page may weigh, about, before base64."""
 _SIDES = (64, 48, 32)
 _COUNTS = (8, 6, 5, 4, 3)
@@ -41,16 +42,17 @@ _QUALITY = 85
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """A set that was scored or trained on: the entry's name, and the images with the labels of the results."""
+    """A set that was scored or trained on: the images with the labels of the results, and which set of the entry."""
 
-    entry: str
     images: ImageSet
+    index: int
 
 
 def find_sets(results: Sequence[Result], sets: Sequence[ImageSet], classes: str | None = None) -> dict[str, Found]:
-    """Entry -> its (first) set among ``sets``, recognised by the digest of pixels and labels.
+    """Entry -> one of its sets, the first that is among ``sets``, recognised by the digest of pixels and labels.
 
-    Where a result was made with ``--ipc``, the first images of each class are tried.
+    Where a result was made with ``--ipc``, the first images of each class are tried, and without unreadable images
+    where it was made with ``--skip-bad``.
 
     Args:
         results: of the same classes.
@@ -62,36 +64,56 @@ def find_sets(results: Sequence[Result], sets: Sequence[ImageSet], classes: str 
     """
     found: dict[str, Found] = {}
     for images in sets:
-        held = _owner(results, images, classes)
-        if held is None:
+        owners = _owners(results, images, classes)
+        if not owners:
             known = shorten([f"{r.name} {record.digest:.8}" for r in results for record in r.sets])
             raise InputError(
                 f"{images.name}: these images (digest {content_of(images).digest:.8}) belong to none of the results "
                 f"({known}); give the sets that were scored, read in the same way (--normalized, --per-class), or "
                 "score them again"
             )
-        found.setdefault(held.entry, held)
+        for name, one in owners.items():
+            if name not in found or one.index < found[name].index:
+                found[name] = one
     return {result.name: found[result.name] for result in results if result.name in found}
 
 
-def _owner(results: Sequence[Result], images: ImageSet, classes: str | None) -> Found | None:
+def _owners(results: Sequence[Result], images: ImageSet, classes: str | None) -> dict[str, Found]:
+    """Every entry that the images are a set of; of an entry of fewer images, the first of each class."""
     if images.labelled:
-        images = match_classes(images, results[0].classes, how=classes).fake
-    whole = content_of(images).digest
+        images = as_in(images, results[0].classes, classes)
+    images = _readable(images, results)
+    counts = torch.bincount(images.labels, minlength=len(images.classes))
+    digests: dict[int | None, str] = {None: content_of(images).digest}
+    found = {}
     for result in results:
-        if any(record.digest == whole for record in result.sets):
-            return Found(result.name, replace(images, name=result.name))
-    for result in results:
-        record = result.sets[0]
-        if images.labelled and len(set(record.per_class)) == 1 and record.per_class[0] < _least(images):
-            first = take_per_class(images, record.per_class[0])
-            if any(one.digest == content_of(first).digest for one in result.sets):
-                return Found(result.name, replace(first, name=result.name))
-    return None
+        ipc = result.ipc
+        for take in (None, ipc[0] if ipc and images.labelled and ipc[0] == ipc[1] <= int(counts.min()) else None):
+            if take not in digests:
+                digests[take] = content_of(take_per_class(images, take or 1)).digest
+            places = [i for i, record in enumerate(result.sets) if record.digest == digests[take]]
+            if places and result.name not in found:
+                own = images if take is None else take_per_class(images, take)
+                found[result.name] = Found(replace(own, name=result.name), places[0])
+    return found
 
 
-def _least(images: ImageSet) -> int:
-    return int(torch.bincount(images.labels, minlength=len(images.classes)).min())
+def as_in(images: ImageSet, classes: tuple[str, ...], how: str | None) -> ImageSet:
+    """The images with the classes of a result, which may be fewer, as with ``--common-classes``."""
+    fewer = set(classes) < set(images.classes)
+    return match_classes(images, classes, how=how, common=fewer).fake
+
+
+def _readable(images: ImageSet, results: Sequence[Result]) -> ImageSet:
+    """Without the images that cannot be read, where some result was made so."""
+    if not any(record.skipped for result in results for record in result.sets):
+        return images
+    good = []
+    for row in range(len(images)):
+        with suppress(BadImageError):
+            images.read(row)
+            good.append(row)
+    return images.select(torch.tensor(good))
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +144,7 @@ def see(
     if scored is None or scored.protocol is None or scored.real is None:
         raise ResultError("the results hold accuracies alone: there is no embedder to show images with; score the sets")
     if real.classes != scored.classes:
-        real = match_classes(real, scored.classes).fake
+        real = as_in(real, scored.classes, None)
     embedder = embedder_for(scored.protocol.embedder, embedding, real)
     if embedder.id != scored.embedder:
         raise ResultError(
@@ -185,9 +207,13 @@ def gallery(
     missing = [result.name for result in results if result.name not in found]
     if missing:
         notes.append(f"No images were given of {shorten(missing)}.")
+    sizes = {result.name: len(result.sets) for result in results}
+    notes += [f"{name}: set {one.index + 1} of {sizes[name]}." for name, one in found.items() if sizes[name] > 1]
+    if not labelled:
+        notes.append("A set without classes has no pictures class by class: 'divbench plot grid' shows it.")
     pictures: list[ClassPictures] = []
     if labelled:
-        side, count = _measure([one.images for one in found.values()], len(chosen), seen is not None)
+        side, count = _measure([one.images for one in found.values()], len(chosen), seen)
         shown = "" if side is None else f", fitted into {side} x {side} pixels"
         notes.append(
             f"The first {count} images of each class{shown}; distilled ones pixel by pixel, real ones as JPEG "
@@ -216,7 +242,7 @@ def _figures(seen: Seen | None, options: MapOptions, labelled: bool) -> list[Sho
             chart,
         )
     ]
-    if labelled and len({len(one) for one in fakes}) == 1 and _even(fakes[0]):
+    if len({len(one) for one in fakes}) == 1 and (not labelled or all(map(_even, fakes))):
         shown.append(
             Shown(
                 "spectrum",
@@ -233,13 +259,14 @@ def _even(images: Embeddings) -> bool:
     return len(torch.bincount(images.labels, minlength=len(images.classes)).unique()) == 1
 
 
-def _measure(sets: Sequence[ImageSet], classes: int, seen: bool) -> tuple[int | None, int]:
+def _measure(sets: Sequence[ImageSet], classes: int, seen: Seen | None) -> tuple[int | None, int]:
     """Side of an image and images of a strip such that the page stays light; a side of None is the images' own."""
-    own = max(max(images.read(0).pixels.shape[1:]) for images in sets)
+    shown = [*sets, *([] if seen is None else [seen.real_images])]
+    own = max(max(images.read(0).pixels.shape[1:]) for images in shown)
     most = max(int(torch.bincount(images.labels).max()) for images in sets)
     for count in (one for one in _COUNTS if one <= most or one == _COUNTS[-1]):
         for side in (min(one, own) for one in _SIDES):
-            photographs = (1 + 3 * len(sets)) if seen else 0
+            photographs = 0 if seen is None else 1 + 3 * len(sets)
             weight = classes * count * side**2 * (_PNG * len(sets) + _JPEG * photographs)
             if weight <= _BYTES:
                 return (None if side == own else side), count
@@ -296,7 +323,7 @@ def _strip(title: str, images: ImageSet, rows: Any, side: int | None, alt: str, 
         files["image/jpeg"] = _encoded(pixels, format="JPEG", quality=_QUALITY, subsampling=0)
     kind = min(files, key=lambda one: len(files[one]))
     count = (pixels.shape[1] + GAP) // (pixels.shape[0] + GAP)
-    return Strip(title, files[kind], kind, count, pixels.shape[0], alt)
+    return Strip(title, files[kind], kind, count, alt)
 
 
 def _encoded(pixels: Pixels, **options: Any) -> bytes:

@@ -88,6 +88,7 @@ def test_a_report_of_results_alone(trained, tmp_path, monkeypatch):
         ('results = ["x.json"]\ncolour = 1', "unknown field `colour`"),
         ('results = ["x.json"]\n[tsne]\nperplexity = "many"', r"$.tsne.perplexity"),
         ("results = [", "is no report file"),
+        ('results = ["x.json"]\n[tsne]\nseed = -1', "$.tsne.seed"),
     ],
 )
 def test_report_files_that_are_wrong(tmp_path, text, said):
@@ -108,6 +109,8 @@ def test_report_says_what_is_wrong(trained, scored, tmp_path):
         ((scored / "x.json", "--sets", scored / "x+y"), "belong to none of the results"),
         ((*trained, "--pair", "x", "z"), "there is no entry 'z'"),
         ((*trained, "-o", tmp_path / "none" / "x.html"), "there is no folder"),
+        ((*trained, "-o", trained[0]), "is what the page is made of"),
+        ((*trained, "--pair", "x", "x"), "are one entry"),
     ):
         done = run("report", *arguments)
         assert done.exit_code == 2, arguments
@@ -170,3 +173,33 @@ def test_a_name_in_letters_that_the_font_lacks(tmp_path):
     assert done.exit_code == 2
     assert "choose an installed font that has it with --font" in done.stderr
     assert run("report", tmp_path / "x.json", "-o", tmp_path / "x.html").exit_code == 0  # in the reader's fonts
+
+
+def test_several_numbers_of_images_by_file(tmp_path):
+    for name in ("x", "x+y"):
+        for ipc in (10, 50):
+            save_result(entry(name, ipc=ipc, digest=f"{ipc}{len(name)}" * 21 + "0"), tmp_path / f"{name}{ipc}.json")
+    done = run("report", *sorted(tmp_path.glob("*.json")), "-o", tmp_path / "p.html")
+    assert done.exit_code == 0, done.stderr
+    text = (tmp_path / "p.html").read_text()
+    table = text[text.index('id="ipc-vendi"') :]
+    assert table.index("IPC 10") < table.index("IPC 50") < table.index("</thead>")
+    assert table[: table.index("</table>")].count('<th scope="row">x') == 2  # one row for each method
+    assert "IPC 50 x+y <span>beside IPC 50 x</span>" in text
+
+
+def test_unlabelled_sets_have_a_page(tmp_path):
+    digits = read_images("digits")
+    for name, start in (("a", 0), ("b", 1)):
+        (tmp_path / name).mkdir()
+        for i, row in enumerate(range(start, 1400, 20)):
+            Image.fromarray(digits.images[row].permute(1, 2, 0).numpy()).save(tmp_path / name / f"{i}.png")
+        done = run("score", tmp_path / name, "--real", "digits", "-p", "quick", "-o", tmp_path / f"{name}.json")
+        assert done.exit_code == 0, done.stderr
+    arguments = [tmp_path / "a.json", tmp_path / "b.json", "--sets", tmp_path / "a", "--real", "digits", "-e", "pixels"]
+    done = run("report", *arguments, "--perplexity", 10, "-o", tmp_path / "p.html")
+    assert done.exit_code == 0, done.stderr
+    text = (tmp_path / "p.html").read_text()
+    assert "beside yardstick and controls, dataset scope" in text
+    assert 'id="figure-controls"' in text
+    assert 'id="scope-class"' not in text

@@ -130,6 +130,63 @@ def test_large_images_of_many_classes_stay_light():
     assert [one.name for one in shown.classes][:2] == ["c29", "c3"]
     assert len(shown.classes) == 20
     strips = [strip for one in shown.classes for _, group in one.groups for strip in group]
-    assert {strip.side for strip in strips} == {64}
+    with Image.open(io.BytesIO(strips[0].data)) as picture:
+        assert picture.height == 64
     assert sum(len(strip.data) for strip in strips) < 1_300_000
     assert any("fitted into 64 x 64 pixels" in note for note in shown.notes)
+
+
+def test_equal_sets_of_two_results_and_several_sets_of_one(digits, sets):
+    rules = load_protocol("quick")
+    both = evaluate(sets, digits, rules, PIXELS, name="both")
+    again = evaluate(sets[:1], digits, rules, PIXELS, name="again")
+    found = find_sets([both, again], sets[::-1])
+    assert {name: one.index for name, one in found.items()} == {"both": 0, "again": 0}
+    second = find_sets([both], sets[1:])
+    assert second["both"].index == 1
+    assert any("both: set 2 of 2." in note for note in gallery([both], second).notes)
+
+
+def test_a_class_that_is_just_large_enough(digits):
+    rows = torch.cat([(digits.labels == c).nonzero()[: 6 if c == 0 else 9, 0] for c in range(10)])
+    uneven = digits.select(rows)
+    result = evaluate([uneven], digits, load_protocol("quick"), PIXELS, ipc=6, name="six")
+    assert len(find_sets([result], [uneven])["six"].images) == 60
+
+
+def test_common_classes_and_unreadable_images(digits, tmp_path):
+    for c in range(10):
+        folder = tmp_path / "set" / (f"{c}" if c < 8 else f"x{c}")
+        folder.mkdir(parents=True)
+        for i, row in enumerate((digits.labels == c).nonzero()[:6, 0].tolist()):
+            Image.fromarray(digits.images[row].permute(1, 2, 0).numpy()).save(folder / f"{i}.png")
+    (tmp_path / "set" / "3" / "0.png").write_bytes(b"no image")
+    for c in (8, 9):
+        (tmp_path / "set" / f"x{c}").rename(tmp_path / "set" / f"other{c}")
+    rules, how = load_protocol("quick"), Embedding("pixels", skip_bad=True)
+    images = read_images(tmp_path / "set")
+    result = evaluate([images], digits, rules, how, common_classes=True, classes="name")
+    assert len(result.classes) == 8
+    found = find_sets([result], [images], "name")
+    assert len(found["set"].images) == 47
+    seen = see([result], found, digits, PIXELS)
+    assert seen.real.source == result.real.digest
+
+
+def test_an_unlabelled_set_has_maps_but_no_pictures_of_classes(digits):
+    flat = ImageSet(digits.images[::20], torch.zeros_like(digits.labels[::20]), ("all",), "flat", labelled=False)
+    result = evaluate([flat], digits, load_protocol("quick"), PIXELS)
+    found = find_sets([result], [flat])
+    shown = gallery([result], found, see([result], found, digits, PIXELS), options=FEW)
+    assert shown.classes == []
+    assert "the whole set" in shown.figures[1].figure.alt
+    assert any("no pictures class by class" in note for note in shown.notes)
+
+
+def test_sets_of_which_one_is_uneven_have_no_spectrum(digits, sets, results):
+    rows = [(digits.labels == c).nonzero()[30 : 36 + (c == 1) - (c == 2), 0] for c in range(10)]
+    uneven = digits.select(torch.cat(rows))
+    held = [results[0], evaluate([uneven], digits, load_protocol("quick"), PIXELS, name="uneven")]
+    found = find_sets(held, [sets[0], uneven])
+    shown = gallery(held, found, see(held, found, digits, PIXELS), options=FEW)
+    assert [one.key for one in shown.figures] == ["tsne"]

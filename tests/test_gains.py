@@ -47,8 +47,10 @@ def test_one_set_of_each_is_paired_over_classes(pair):
     assert gain.procedure == "sign-flip over 10 classes; t interval over 10 classes"
 
 
-def test_a_fall_is_a_gain_where_lower_is_better(pair):
-    first, second = pair
+@pytest.mark.parametrize("sets", [1, 3])
+def test_a_fall_is_a_gain_where_lower_is_better(pair, sets):
+    spread = 0.01 * np.arange(sets)[:, None]
+    first, second = (one + spread for one in pair)
     up = measure_gain(at_classes(first), at_classes(second), margin=0.01)
     down = measure_gain(
         at_classes(-first, "cosine", higher_is_better=False),
@@ -117,7 +119,7 @@ def test_runs_on_one_set_are_about_that_set():
     assert (gain.about, gain.procedure) == ("these sets", "Welch t over 3 and 3 runs")
     method = {"about": "the method", "half": 0.1}
     first = at_whole((0.4, 0.41, 0.43), around(0.41, **method), **of_set)
-    assert measure_gain(first, second).about == "these sets"
+    assert measure_gain(first, second).about == measure_gain(second, first).about == "these sets"
     second = at_whole((0.5, 0.52, 0.55), around(0.52, **method), **of_set)
     assert measure_gain(first, second).about == "the method"
 

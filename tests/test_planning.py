@@ -42,7 +42,7 @@ CASES = [
     {"gain": 0.3, "classes": 17, "class_sd": 0.6},
     {"gain": 0.5, "classes": 8, "class_sd": 0.2, "level": 0.99},
     {"gain": 0.5, "classes": 9, "class_sd": 0.4, "level": 0.99},
-    {"gain": 0.5, "classes": 10, "class_sd": 0.5, "seed_sd": 0.3},
+    {"gain": 0.5, "classes": 10, "class_sd": 0.15, "seed_sd": 0.3},
     {"gain": 0.5, "classes": 10, "class_sd": 0.6, "seeds": 2},
     {"gain": 0.5, "classes": 10, "class_sd": 0.8, "seed_sd": 0.1, "seeds": 3},
     {"gain": 0.5, "classes": 3, "class_sd": 0.4, "seed_sd": 0.2, "seeds": 5},

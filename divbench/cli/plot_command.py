@@ -254,7 +254,7 @@ def grid(
 @_split
 @_one_class
 @_k
-@click.option("--images", type=click.IntRange(1), default=8, show_default=True, help="Images in each row.")
+@click.option("--images", type=click.IntRange(1, 50), default=8, show_default=True, help="Images in each row.")
 @_names
 @_options.embedding
 @_reading
@@ -277,8 +277,8 @@ def covered(
 @_options.real
 @_split
 @_one_class
-@click.option("--images", type=click.IntRange(1), default=5, show_default=True, help="Synthetic images shown.")
-@click.option("--neighbours", type=click.IntRange(1), default=3, show_default=True, help="Real images beside each.")
+@click.option("--images", type=click.IntRange(1, 50), default=5, show_default=True, help="Synthetic images shown.")
+@click.option("--neighbours", type=click.IntRange(1, 20), default=3, show_default=True, help="Real images beside each.")
 @_names
 @_options.embedding
 @_reading

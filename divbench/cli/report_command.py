@@ -78,6 +78,9 @@ def report(
         )
     target = output or (Path("report.html") if config is None else config.with_suffix(".html"))
     check_writable(target)
+    inputs = [config, *(base / one for one in made_of.results)]
+    if any(one is not None and one.resolve() == target.resolve() for one in inputs):
+        raise click.UsageError(f"-o {target}: is what the page is made of; give another file")
 
     from divbench.present import present
 

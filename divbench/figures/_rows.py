@@ -23,11 +23,21 @@ def check_alike(sets: Sequence[Embeddings]) -> None:
             raise InputError(f"{first.name} and {other.name} have different classes; match them first")
 
 
-def labels_of(images: Embeddings, label: int | None) -> list[int]:
-    """The class ``label`` alone, or all classes."""
-    if label is not None and not 0 <= label < len(images.classes):
-        raise InputError(f"class {label}: there are {len(images.classes)} classes, numbered from 0")
-    return list(range(len(images.classes))) if label is None else [label]
+def check_labels(sets: Sequence[Embeddings], label: int | None) -> None:
+    """Raise `InputError` where one class is asked for, and a set has none or not that one."""
+    for images in sets if label is not None else ():
+        if not images.labelled:
+            raise InputError(f"{images.name}: has no class labels, so no class can be shown; show the whole set")
+        if not 0 <= (label or 0) < len(images.classes):
+            raise InputError(f"class {label}: there are {len(images.classes)} classes, numbered from 0")
+
+
+def units_of(sets: Sequence[Embeddings], label: int | None) -> list[int | None]:
+    """What is looked at one by one: a class, all classes, or None, the whole, where some set has no classes."""
+    check_labels(sets, label)
+    if label is not None or not all(images.labelled for images in sets):
+        return [label]
+    return list(range(len(sets[0].classes)))
 
 
 def rows_of(images: Embeddings, label: int | None) -> Tensor:
@@ -38,6 +48,6 @@ def rows_of(images: Embeddings, label: int | None) -> Tensor:
     return rows
 
 
-def of_class(images: Embeddings, label: int) -> Tensor:
-    """Features [n, D] of one class; raises `InputError` where it has no image."""
+def of_class(images: Embeddings, label: int | None) -> Tensor:
+    """Features [n, D] of one class, or of all; raises `InputError` where it has no image."""
     return images.features[rows_of(images, label)]

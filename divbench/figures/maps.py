@@ -12,10 +12,11 @@ from threadpoolctl import threadpool_limits
 
 from divbench.embedders.embed import Embeddings
 from divbench.errors import InputError
-from divbench.figures._rows import check_alike, rows_of
+from divbench.figures._rows import check_alike, check_labels, rows_of
 from divbench.figures.canvas import INK, Picture, look, panels, shortened, styled
 
 _REAL = "#b9b9b9"
+_MOST_VECTORS = 500
 _WIDTH = 50  # columns that PCA leaves to t-SNE, as in van der Maaten & Hinton 2008
 
 
@@ -45,6 +46,7 @@ def tsne(
         InputError: embedders or classes differ, a class has no images, or there are too few for the perplexity.
     """
     check_alike([real, *fakes])
+    check_labels([real, *fakes], label)
     rows = rows_of(real, label)
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:real_points]
     parts = [real.features[rows[order].sort().values], *(fake.features[rows_of(fake, label)] for fake in fakes)]
@@ -69,10 +71,19 @@ def tsne(
 
 
 def _panel(ax: Axes, real: NDArray[np.float64], fake: NDArray[np.float64], place: int) -> None:
-    """Real points behind, as pixels: hundreds of them would make a vector file large."""
+    """Real points behind, as pixels: hundreds of them would make a vector file large, as many synthetic ones would."""
     ax.scatter(real[:, 0], real[:, 1], s=5, color=_REAL, linewidths=0, rasterized=True)
     style = look(place)
-    ax.scatter(fake[:, 0], fake[:, 1], s=16, color=style.colour, marker=style.marker, edgecolors=INK, linewidths=0.3)
+    ax.scatter(
+        fake[:, 0],
+        fake[:, 1],
+        s=16,
+        color=style.colour,
+        marker=style.marker,
+        edgecolors=INK,
+        linewidths=0.3,
+        rasterized=len(fake) > _MOST_VECTORS,
+    )
 
 
 def _plane(rows: NDArray[np.float64], perplexity: float, seed: int) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from divbench.embedders.embed import Embeddings
 from divbench.errors import InputError
-from divbench.figures._rows import check_alike, of_class, rows_of
+from divbench.figures._rows import check_alike, check_labels, of_class, rows_of
 from divbench.figures.canvas import Picture, panels, shortened, styled
 from divbench.figures.grids import strip
 from divbench.images.imageset import ImageSet
@@ -42,6 +42,7 @@ def by_coverage(
         InputError: embedders or classes differ, the class is empty on one side, or k neighbours are not there.
     """
     check_alike([real, fake])
+    check_labels([real, fake], label)
     rows = rows_of(real, label)
     mine, theirs = real.features[rows], of_class(fake, label)
     distance = torch.cat([torch.cdist(part.double(), theirs.double()).amin(1) for part in mine.split(_BLOCK)])
@@ -60,6 +61,7 @@ def nearest_real(real: Embeddings, fake: Embeddings, label: int, count: int = 3)
         InputError: embedders or classes differ, or the class is empty on one side.
     """
     check_alike([real, fake])
+    check_labels([real, fake], label)
     rows = rows_of(real, label)
     distances = torch.cdist(of_class(fake, label).double(), real.features[rows].double())
     near = distances.sort(dim=1, stable=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 from divbench.controls import random_rows
 from divbench.embedders.embed import Embeddings
 from divbench.errors import InputError
-from divbench.figures._rows import check_alike, labels_of, of_class
+from divbench.figures._rows import check_alike, of_class, units_of
 from divbench.figures.canvas import FAINT, Picture, legend_below, look, panels, shortened, styled
 from divbench.metrics.vendi import spectrum as eigenvalues
 
@@ -33,18 +33,19 @@ def spectrum(fakes: Sequence[Embeddings], real: Embeddings | None = None, *, lab
     Args:
         fakes: sets to compare, of equal images per class.
         real: real images; as many random ones as the first set has are shown beside, the mean of five draws.
-        label: one class; default: the mean over all classes.
+        label: one class; default: the mean over all classes, or the whole where a set has none.
 
     Raises:
         InputError: embedders or classes differ, a class has no images, or images per class are unequal.
     """
     check_alike([*fakes, *([] if real is None else [real])])
-    labels = labels_of(fakes[0], label)
+    labels = units_of(fakes, label)
     spectra = [_mean_spectrum([of_class(fake, one) for one in labels], fake.name) for fake in fakes]
     if len({len(one.values) for one in spectra}) > 1:
         raise InputError("spectra of sets with unequal images per class do not compare; take equal ones with --ipc")
     random = None if real is None else _random(real, len(of_class(fakes[0], labels[0])), labels)
     where = "mean over classes" if label is None else f"class {shortened(fakes[0].classes[label])}"
+    where = "the whole set" if labels == [None] else where
     with styled():
         figure, axes = panels(size=(6.4, 3.8))
         ax = axes[0, 0]
@@ -77,7 +78,7 @@ def _mean_spectrum(classes: Sequence[Tensor], name: str) -> _Spectrum:
     return _Spectrum(torch.stack(spectra).mean(0).tolist(), sum(scores) / len(scores))
 
 
-def _random(real: Embeddings, n: int, labels: Sequence[int]) -> _Spectrum | None:
+def _random(real: Embeddings, n: int, labels: Sequence[int | None]) -> _Spectrum | None:
     """Of ``n`` random real images of each class, mean over draws; None where some class has fewer."""
     rows = [of_class(real, one) for one in labels]
     if min(map(len, rows)) < n:

@@ -1,9 +1,10 @@
 """Report files: `reports/<name>.toml` (people) says what is in `reports/<name>.html` (machine). No torch in here."""
 
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from divbench.errors import ResultError
 
@@ -30,9 +31,9 @@ class EmbedderSource(Struct, frozen=True, forbid_unknown_fields=True):
 class Map(Struct, frozen=True, forbid_unknown_fields=True):
     """Settings of the t-SNE; ``real`` is the number of real images shown at most."""
 
-    perplexity: float = 30.0
-    real: int = 1000
-    seed: int = 0
+    perplexity: Annotated[float, Meta(ge=1)] = 30.0
+    real: Annotated[int, Meta(ge=1)] = 1000
+    seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0
 
 
 class ReportConfig(Struct, frozen=True, forbid_unknown_fields=True):

@@ -32,7 +32,7 @@ class Strip:
         title: what they are.
         data: the file.
         kind: its media type.
-        count, side: images, and pixels of each.
+        count: images.
         alt: the strip in words.
     """
 
@@ -40,7 +40,6 @@ class Strip:
     data: bytes
     kind: str
     count: int
-    side: int
     alt: str
 
     @property

@@ -116,6 +116,11 @@ def named_pairs(results: Sequence[Result], names: Sequence[tuple[str, str]]) -> 
     for name in (name for pair in names for name in pair):
         if name not in known:
             raise ResultError(f"pairs: there is no entry {name!r}; the entries are {', '.join(known)}")
+    doubled = next((pair for pair in names if pair[0] == pair[1] or list(names).count(pair) > 1), None)
+    if doubled is not None:
+        raise ResultError(
+            f"pairs: {doubled[0]!r} and {doubled[1]!r} are one entry, or stand twice; name each pair once"
+        )
     return [(known[before], known[after]) for before, after in names]
 
 

@@ -87,7 +87,7 @@ def _limits_of_tests(results: Sequence[Result], verdicts: Sequence[Verdict]) -> 
     least = min(1.0, family * 2 / 2**count)
     if any("sign-flip" in one.gain.procedure for one in findings) and least > 1 - results[0].level:
         said.append(
-            f"With {count} classes and {family} metrics no adjusted test over classes can reach p < {least:.2g}."
+            f"With {count} classes and {family} metrics no test over classes can reach an adjusted p < {least:.2g}."
         )
     if any(a.status == "open" for v in verdicts for a in v.answers):
         said.append("“No difference shown” is no proof of equality: a small difference may hide in the noise.")

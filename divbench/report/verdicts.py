@@ -106,10 +106,10 @@ class Answer:
     @property
     def words(self) -> str:
         """The answer; where the deciding metrics show nothing, which of the supporting ones would say more or less."""
-        alone = [
-            f"{one.metric} alone {one.status}" for one in self.findings if not one.deciding and one.status != "open"
-        ]
-        return self.concept.words[self.status] + (f" ({', '.join(alone)})" if alone and self.status == "open" else "")
+        words = self.concept.words
+        others = [one for one in self.findings if not one.deciding and one.status != "open"]
+        alone = ", ".join(f"{one.metric} alone: {words[one.status]}" for one in others)
+        return words[self.status] + (f" ({alone})" if alone and self.status == "open" else "")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from divbench.controls import random_rows
 from divbench.errors import InputError
+from divbench.figures.maps import tsne
+from divbench.figures.neighbours import by_coverage, nearest_real
 from divbench.figures.spectra import spectrum
 from divbench.metrics.vendi import spectrum as eigenvalues
 from divbench.metrics.vendi import vendi
@@ -55,4 +58,22 @@ def test_real_images_that_are_too_few_are_left_out():
 
 def test_an_unlabelled_set_has_one_spectrum():
     flat = replace(make_embeddings(torch.randn(6, 8), [0] * 6, "flat"), labelled=False, classes=("all",))
-    assert len(spectrum([flat]).axes[0].lines[0].get_ydata()) == 6
+    figure = spectrum([flat])
+    assert len(figure.axes[0].lines[0].get_ydata()) == 6
+    assert "the whole set" in figure.alt
+
+
+def test_an_unlabelled_set_is_compared_with_all_real_images_and_has_no_class():
+    real = gaussian_classes(40, seed=1, name="real")
+    flat = replace(gaussian_classes(6, name="flat"), labelled=False)
+    random = spectrum([flat], real).axes[0].lines[1]
+    everything = torch.stack([eigenvalues(random_rows(real.features, 18, seed)) for seed in range(5)]).mean(0)
+    assert np.asarray(random.get_ydata()) == pytest.approx(everything.numpy())
+    for draw in (
+        lambda: spectrum([flat], real, label=0),
+        lambda: tsne(real, [flat], label=0, perplexity=5),
+        lambda: by_coverage(real, flat, 0),
+        lambda: nearest_real(real, flat, 0),
+    ):
+        with pytest.raises(InputError, match="flat: has no class labels"):
+            draw()

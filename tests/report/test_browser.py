@@ -73,6 +73,32 @@ def test_a_column_sorts_by_its_numbers_and_yardsticks_stay_below(browser, tmp_pa
     assert all(name.startswith("(") for name in after[3:])
 
 
+def test_a_long_name_leaves_room_for_numbers_on_a_phone(browser, tmp_path):
+    long = "a-very-long-name-of-an-entry-" * 4
+    show(browser, tmp_path, page([entry(long), entry(long + "+x")]), 390, True)
+    width = "return document.querySelector('#scope-class tbody th').offsetWidth"
+    assert run(browser, width) < 200
+    assert browser.get_log("browser") == []
+
+
+def test_print_opens_everything_and_cuts_nothing_off(browser, tmp_path):
+    levels = {f"metric_{i}": 1.0 for i in range(9)}
+    show(browser, tmp_path, page([entry("x", **levels), entry("x+y", vendi=2.4, **levels)]), 720)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    run(browser, "window.dispatchEvent(new Event('beforeprint'))")
+    assert run(browser, "return document.querySelectorAll('details:not([open])').length") == 0
+    assert run(browser, "return [...document.querySelectorAll('table')].every(t => t.offsetWidth <= 720)")
+    run(browser, "window.dispatchEvent(new Event('afterprint'))")
+    assert run(browser, "return document.querySelectorAll('details:not([open])').length") > 0
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_names_with_control_characters_break_no_figure(browser, tmp_path):
+    show(browser, tmp_path, page([entry("a\x07b", classes=tuple(f"c\x01{i}" for i in range(10)))]))
+    broken = "return [...document.images].filter(i => !i.complete || !i.naturalWidth).map(i => i.alt)"
+    assert run(browser, broken) == []
+
+
 def test_sorting_works_with_the_keyboard(browser, tmp_path):
     from selenium.webdriver.common.keys import Keys
 

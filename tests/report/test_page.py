@@ -2,8 +2,12 @@
 
 import base64
 import hashlib
+import os
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -49,7 +53,7 @@ def pair(**changes):
 
 
 def pictures(name="cat"):
-    strip = Strip("synthetic", PIXEL, "image/png", 1, 1, f"An image of {name}")
+    strip = Strip("synthetic", PIXEL, "image/png", 1, f"An image of {name}")
     return Gallery(classes=[ClassPictures(name, (("x", (strip,)),))], notes=["about them"])
 
 
@@ -99,6 +103,21 @@ def test_names_cannot_break_out():
 
 def test_the_same_input_gives_the_same_bytes():
     assert page(pair(), pictures()) == page(pair(), pictures())
+
+
+def test_the_order_of_hashes_does_not_show(tmp_path):
+    code = (
+        "import hashlib; from tests.report.test_page import *;"
+        "print(hashlib.sha256(page(pair(), pictures()).encode()).hexdigest())"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True,
+            check=True, cwd=Path(__file__).parents[2],
+        ).stdout
+        for seed in ("1", "2")
+    }  # fmt: skip
+    assert len(found) == 1
 
 
 def test_the_verdict_comes_first_and_the_parts_in_order():
@@ -156,6 +175,21 @@ def test_the_ends_are_the_classes_that_lost_and_gained_most():
     )
 
 
+def test_entries_that_share_no_scope_still_have_a_page():
+    whole = entry("x", accuracy=(0.5, 0.52))
+    flat = msgspec.structs.replace(
+        entry("flat"), scores=tuple(msgspec.structs.replace(s, scope="dataset", per_class=()) for s in entry().scores)
+    )
+    assert 'id="scope-dataset"' in page([whole, flat])
+    single = [entry(name, classes=("only",)) for name in ("x", "x+y")]
+    assert "x+y <span>beside x</span>" in page(single)
+
+
+def test_names_that_look_like_yardsticks_are_entries():
+    text = page([entry("(ours) A"), entry("Δ B")])
+    assert text.count('<tr class="ref">') == text.count('<th scope="row">(random real)') * 3
+
+
 def test_what_cannot_stand_on_one_page():
     with pytest.raises(ResultError, match="at least one result"):
         page([])
@@ -181,6 +215,7 @@ def test_several_numbers_of_images_stand_apart_and_side_by_side():
     found = Parsed(text)
     names = {attributes.get("id") for _, attributes in found.tags}
     assert {"ipc-vendi", "scope-class", "scope-class-1", "network-0", "network-1", "curves-1"} <= names
+    assert {"figure-controls", "figure-coverage", "classes-vendi"} <= names
     assert "Kendall" not in words
 
 
