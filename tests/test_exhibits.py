@@ -1,6 +1,7 @@
 """What a page shows of images: sets find their results by content, and nothing is shown that was not measured."""
 
 import io
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -156,15 +157,14 @@ def test_a_class_that_is_just_large_enough(digits):
 
 def test_common_classes_and_unreadable_images(digits, tmp_path):
     for c in range(10):
-        folder = tmp_path / "set" / (f"{c}" if c < 8 else f"x{c}")
+        folder = tmp_path / "set" / (f"digit {c}" if c < 8 else f"other {c}")
         folder.mkdir(parents=True)
         for i, row in enumerate((digits.labels == c).nonzero()[:6, 0].tolist()):
             Image.fromarray(digits.images[row].permute(1, 2, 0).numpy()).save(folder / f"{i}.png")
-    (tmp_path / "set" / "3" / "0.png").write_bytes(b"no image")
-    for c in (8, 9):
-        (tmp_path / "set" / f"x{c}").rename(tmp_path / "set" / f"other{c}")
+    (tmp_path / "set" / "digit 3" / "0.png").write_bytes(b"no image")
     rules, how = load_protocol("quick"), Embedding("pixels", skip_bad=True)
     images = read_images(tmp_path / "set")
+    digits = replace(digits, classes=tuple(f"digit {c}" for c in range(10)))
     result = evaluate([images], digits, rules, how, common_classes=True, classes="name")
     assert len(result.classes) == 8
     found = find_sets([result], [images], "name")

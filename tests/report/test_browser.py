@@ -22,6 +22,7 @@ def browser():
 def show(driver, tmp_path, text, width=1280, phone=False):
     path = tmp_path / "page.html"
     path.write_text(text, encoding="utf-8")
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
     size(driver, width, phone=phone)
     driver.get(path.as_uri())
     return driver
@@ -90,7 +91,6 @@ def test_print_opens_everything_and_cuts_nothing_off(browser, tmp_path):
     assert run(browser, "return [...document.querySelectorAll('table')].every(t => t.offsetWidth <= 720)")
     run(browser, "window.dispatchEvent(new Event('afterprint'))")
     assert run(browser, "return document.querySelectorAll('details:not([open])').length") > 0
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
 def test_names_with_control_characters_break_no_figure(browser, tmp_path):
