@@ -104,6 +104,6 @@ def _above_collapse(coverage: Score) -> Condition:
     collapse, value, interval = coverage.reference_value("collapse"), coverage.value, coverage.interval
     if collapse is None or value is None:
         raise ResultError("diversity needs the collapse control; score with a protocol that has controls.collapse >= 1")
-    text = f"coverage {value:.4g} is above near-copies of the mean, {collapse:.4g}"
+    text = f"coverage above near-copies of the mean ({value:.4g} : {collapse:.4g})"
     low, high = (value, value) if interval is None else (interval.low, interval.high)
     return Condition(text, "yes" if low > collapse else "no" if high <= collapse else "open")

@@ -122,6 +122,9 @@ def _check(claim: Claim, before: Result, after: Result) -> None:
             "itself moves coverage and Vendi; score both with the same --ipc"
         )
     for name, result in ((claim.baseline, before), (claim.candidate, after)):
+        wrong = next((caution for caution in result.cautions if caution.code == "label-order"), None)
+        if wrong is not None:
+            raise ClaimError(f"{name}: {wrong.text} Scores inside classes mean nothing then; mend the labels")
         if len(result.sets) < claim.seeds:
             raise ClaimError(
                 f"seeds = {claim.seeds}, but {name} has {len(result.sets)} set(s); score more seeds together"
