@@ -150,7 +150,7 @@ def _of_intervals(before: Score, after: Score, sign: int, margin: float, level: 
         )
     errors = [(one.high - one.low) / 2 / float(ndtri(0.5 + one.level / 2)) for one in (before.interval, after.interval)]
     error = math.hypot(*errors)
-    effect = (float(_values(after).mean()) - float(_values(before).mean()))
+    effect = sign * (float(_values(after).mean()) - float(_values(before).mean()))
     procedures = sorted({before.interval.procedure, after.interval.procedure})
     how = f"both intervals ({'; '.join(procedures)}) put together by the normal law"
     p = two_sided_p(effect - margin, error, math.inf)

@@ -142,6 +142,14 @@ def test_few_classes_take_the_intervals_of_the_scores(few):
     assert measure_gain(first, other).high == pytest.approx(gain.high)
 
 
+def test_a_fall_is_a_gain_by_intervals_too():
+    first, second = (
+        at_whole([value], around(value, 0.02), metric="cosine", higher_is_better=False) for value in (0.8, 0.7)
+    )
+    assert measure_gain(first, second).effect == pytest.approx(0.1)
+    assert measure_gain(second, first).effect == pytest.approx(-0.1)
+
+
 def test_how_many_classes_are_few_depends_on_the_level():
     first, second = (at_classes(np.linspace(v, v + 0.1, 6), interval=around(v + 0.05, 0.03)) for v in (0.3, 0.4))
     assert "sign-flip" in measure_gain(first, second, level=0.95).procedure
