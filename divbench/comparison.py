@@ -3,8 +3,10 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+import msgspec
+
 from divbench.errors import ResultError, shorten
-from divbench.results import Accuracy, Result, Score, mean
+from divbench.results import ACCURACY, Accuracy, Result, Score, mean
 from divbench.statistics import Difference, holm, paired_over_classes
 
 
@@ -75,6 +77,27 @@ def class_means(score: Score) -> list[float]:
     """Mean over the sets of each class's value; empty where any is missing."""
     means = [mean(values) for values in zip(*score.per_class, strict=True)]
     return [m for m in means if m is not None] if None not in means else []
+
+
+def per_set(result: Result, score: Score) -> Score:
+    """The score with one value for each set, where an accuracy has several runs on each of several sets.
+
+    What varies between the means of sets is the method; what varies between runs on one set is the students' seeds.
+    """
+    trained = result.accuracy(score.metric.removeprefix(ACCURACY)) if score.metric.startswith(ACCURACY) else None
+    if trained is None or len(result.sets) < 2:
+        return score
+    places = [run.set for run in trained.own]
+    groups = [[i for i, place in enumerate(places) if place == index] for index in range(len(result.sets))]
+    groups = [group for group in groups if group]
+    values = tuple(mean(tuple(score.values[i] for i in group)) for group in groups)
+    vectors = tuple(
+        tuple(mean(column) for column in zip(*(score.per_class[i] for i in group), strict=True))
+        for group in groups
+        if score.per_class
+    )
+    interval = None if score.interval is None else msgspec.structs.replace(score.interval, about="the method")
+    return msgspec.structs.replace(score, values=values, per_class=vectors, interval=interval)
 
 
 def protocol_of(result: Result) -> str:

@@ -9,7 +9,7 @@ import msgspec
 
 from divbench.claims.claim import DIVERSITY, Claim, ClaimFile, Pin
 from divbench.claims.composite import Composite, measure_diversity
-from divbench.comparison import check_comparable
+from divbench.comparison import check_comparable, per_set
 from divbench.errors import ClaimError, DivbenchError, ResultError
 from divbench.gains import Gain, measure_gain
 from divbench.results import ACCURACY, Result, load_result
@@ -98,7 +98,8 @@ def _measure(claim: Claim, load: Load) -> Verdict:
         if claim.metric == DIVERSITY:
             return _of_composite(claim, measure_diversity(before, after, claim.confidence), _beware(before, after))
         first, second = before.score(claim.metric, claim.scope), after.score(claim.metric, claim.scope)
-        gain = measure_gain(first, second, margin=claim.min_gain, level=claim.confidence)
+        pair = per_set(before, first), per_set(after, second)
+        gain = measure_gain(*pair, margin=claim.min_gain, level=claim.confidence)
     except DivbenchError as problem:
         return Verdict(claim, "error", str(problem))
     return Verdict(claim, "inconclusive", _beware(before, after), (first.value, second.value), gain)
@@ -140,14 +141,17 @@ def _decide(claim: Claim, verdict: Verdict, p: float, members: int) -> Verdict:
     beyond = p <= 1 - claim.confidence
     status: Status = "inconclusive" if not beyond else "holds" if gain.effect > claim.min_gain else "refuted"
     before, after = verdict.measured
-    least = f" over at least {claim.min_gain:g}" if claim.min_gain else ""
+    over = f" over at least {claim.min_gain:g}" if claim.min_gain else ""
     adjusted = f", Holm over {members} claims" if members > 1 else ""
     interval = f"{gain.effect:+.3g} [{gain.low:.3g}, {gain.high:.3g}]"
     what = "runs" if claim.metric.startswith(ACCURACY) else "sets"
     text = (
-        f"{claim.metric} {_number(before)} → {_number(after)}: gain {interval}{least}, p {p:.2g} ({gain.procedure}"
+        f"{claim.metric} {_number(before)} → {_number(after)}: gain {interval}{over}, p {p:.2g} ({gain.procedure}"
         f"{adjusted}; {gain.seeds[0]} and {gain.seeds[1]} {what}: about {gain.about})"
     )
+    least = members * 2 / 2**gain.classes if "sign-flip" in gain.procedure else 0.0
+    if least > 1 - claim.confidence:
+        text += f"; {members} claims of one family cannot reach p < {least:.2g} over {gain.classes} classes: split it"
     return replace(verdict, status=status, text=text + verdict.text, p=p)
 
 

@@ -39,6 +39,7 @@ def plan(
     from divbench.planning import power as power_of
     from divbench.report.render import Cell, Table, render
     from divbench.results import load_result
+    from divbench.statistics import fewest_classes
 
     if len(results) not in (0, 2):
         raise click.UsageError(
@@ -55,8 +56,9 @@ def plan(
     if classes is None or class_sd is None:
         raise click.UsageError("give --classes and --class-sd, or two results to measure them from")
     seed_sd = seed_sd or 0.0
+    seeds = [one for one in _SEEDS if one > 1 or classes >= fewest_classes(confidence)]
     rows: list[list[Cell]] = [
-        [seeds, power_of(gain, classes, class_sd, seed_sd, seeds, confidence, noise_sd)] for seeds in _SEEDS
+        [one, power_of(gain, classes, class_sd, seed_sd, one, confidence, noise_sd)] for one in seeds
     ]
     found = needed(gain, classes, class_sd, seed_sd, confidence, power, noise_sd=noise_sd)
     notes = [

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from divbench.comparison import before_and_after
+from divbench.comparison import before_and_after, per_set
 from divbench.errors import ResultError
 from divbench.gains import Gain, measure_gain
 from divbench.protocol import Scope
@@ -151,7 +151,8 @@ def verdict(before: Result, after: Result) -> Verdict:
         if other is None:
             continue
         try:
-            gains[score.metric] = measure_gain(score, other, level=before.level)
+            pair = per_set(before, score), per_set(after, other)
+            gains[score.metric] = measure_gain(*pair, level=before.level)
         except ResultError as problem:
             untested.append(str(problem))
     answers = tuple(_answer(concept, _findings(before, after, scope, gains)) for concept in CONCEPTS)

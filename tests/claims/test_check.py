@@ -174,3 +174,16 @@ def test_a_hundred_claims_over_a_hundred_classes_are_quick(tmp_path):
     assert time.perf_counter() - started < 2.0
     assert done.exit_code == 3
     assert "100 claims: 50 holds, 50 inconclusive" in done.stdout
+
+
+def test_plan_says_what_it_takes(folder):
+    done = run("plan", "--gain", 0.02, "--classes", 10, "--class-sd", 0.03)
+    assert done.exit_code == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()[4:9]] == ["1", "2", "3", "5", "10"]
+    assert "power 0.8 takes 4 seeds at 10 classes, or 20 classes with one set each" in done.stdout
+    few = run("plan", "--gain", 0.02, "--classes", 3, "--class-sd", 0.03)
+    assert [line.split()[0] for line in few.stdout.splitlines()[4:6]] == ["2", "3"]
+    done = run("plan", folder / "before.json", folder / "after.json", "--metric", "vendi", "--gain", 0.1)
+    assert "over 10 classes; standard deviation" in done.stdout
+    for wrong in (("--gain", 0.1), ("--gain", 0.1, folder / "before.json"), ("--gain", 0, "--classes", 3)):
+        assert run("plan", *wrong).exit_code == 2

@@ -9,7 +9,7 @@ from divbench.comparison import differences
 from divbench.protocol import protocol_digest
 from divbench.results import SetRecord, save_result
 from tests.records import PROTOCOL
-from tests.report.stories import entry
+from tests.report.stories import CLASSES, entry
 
 
 def verdict_of(before, after, metric="vendi", **changes):
@@ -109,6 +109,31 @@ def test_seeds_that_are_demanded_must_be_there():
     found = verdict_of(entry(), entry("after", vendi=2.4), seeds=3)
     assert found.status == "error"
     assert "seeds = 3, but a has 1 set(s)" in found.text
+
+
+def test_a_family_too_large_for_its_classes_is_told_so():
+    load = {"a": entry(), "b": entry("after", vendi=2.4)}.__getitem__
+    few = {"a": entry(classes=CLASSES[:6]), "b": entry("after", vendi=4.0, classes=CLASSES[:6])}.__getitem__
+    claims = [Claim(key, "a", "b", key) for key in ("vendi", "cosine")]
+    assert "split it" not in judge_claims(claims, load)[0].text
+    assert "2 claims of one family cannot reach p < 0.062 over 6 classes" in judge_claims(claims, few)[0].text
+
+
+def test_runs_are_averaged_over_each_of_several_sets():
+    """Six students of three sets are three values, not six: their sets' spread is the method's."""
+
+    def several(name, levels):
+        result = entry(name, accuracy=tuple(level for level in levels for _ in range(2)))
+        (trained,) = result.accuracies
+        runs = tuple(msgspec.structs.replace(run, set=i // 2) for i, run in enumerate(trained.runs))
+        return msgspec.structs.replace(
+            result, sets=result.sets * 3, accuracies=(msgspec.structs.replace(trained, runs=runs),)
+        )
+
+    found = verdict_of(several("a", (0.4, 0.5, 0.6)), several("b", (0.5, 0.6, 0.7)), "accuracy/convnet3")
+    assert found.gain.seeds == (3, 3)
+    assert found.gain.about == "the method"
+    assert found.status == "inconclusive"
 
 
 @pytest.mark.parametrize("metric", ["vendi", "diversity"])
