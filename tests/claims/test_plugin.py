@@ -2,6 +2,7 @@
 
 import pytest
 
+import divbench.claims.asserting  # noqa: F401 - numpy cannot be loaded anew by each inner run, in this one process
 from divbench.results import save_result
 from tests.report.stories import entry
 
