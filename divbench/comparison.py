@@ -33,11 +33,7 @@ def differences(before: Result, after: Result, metrics: Collection[str] | None =
         ResultError: not comparable, of unequal IPC, without values of classes, or without a metric in common.
     """
     check_comparable([before, after])
-    if before.ipc != after.ipc:
-        raise ResultError(
-            f"{before.name} and {after.name} have unequal images per class, which by itself moves coverage and Vendi; "
-            "score both with the same --ipc"
-        )
+    check_equal_sizes(before, after)
     if not (class_scores(before) and class_scores(after)) or len(before.classes) < 2:
         raise ResultError("differences are paired over classes: every result needs scores of two or more classes")
     theirs = {score.metric: score for score in class_scores(after)}
@@ -53,6 +49,16 @@ def differences(before: Result, after: Result, metrics: Collection[str] | None =
     tests = {key: paired_over_classes(a, b, before.level) for key, (a, b) in pairs.items() if a and b}
     adjusted = holm([test.p for test in tests.values()])
     return {key: replace(test, p=p) for (key, test), p in zip(tests.items(), adjusted, strict=True)}
+
+
+def check_equal_sizes(before: Result, after: Result) -> None:
+    """Raise `ResultError` where some class, or the whole, has another number of images."""
+    sizes = [{(record.count, record.per_class) for record in result.sets} for result in (before, after)]
+    if sizes[0] != sizes[1]:
+        raise ResultError(
+            f"{before.name} and {after.name} have unequal images per class, which by itself moves coverage and Vendi; "
+            "score both with the same --ipc"
+        )
 
 
 def before_and_after(results: Sequence[Result]) -> list[tuple[Result, Result]]:

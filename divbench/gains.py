@@ -150,6 +150,10 @@ def _of_intervals(before: Score, after: Score, sign: int, margin: float, level: 
         )
     errors = [(one.high - one.low) / 2 / float(ndtri(0.5 + one.level / 2)) for one in (before.interval, after.interval)]
     error = math.hypot(*errors)
+    if error <= 1e-12 * max(abs(score.value or 0.0) for score in (before, after)) or error == 0:
+        raise ResultError(
+            f"{where}: both intervals have no width, so nothing says how sure the gain is; score several sets (seeds)"
+        )
     effect = sign * (float(_values(after).mean()) - float(_values(before).mean()))
     procedures = sorted({before.interval.procedure, after.interval.procedure})
     how = f"both intervals ({'; '.join(procedures)}) put together by the normal law"

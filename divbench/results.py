@@ -273,8 +273,8 @@ def load_result(path: str | Path) -> Result:
     path = Path(path)
     try:
         data = path.read_bytes()
-    except OSError as error:
-        raise ResultError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (OSError, ValueError) as error:
+        raise ResultError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
     try:
         schema = msgspec.json.decode(data, type=_Versioned).schema
         if schema != SCHEMA:

@@ -20,6 +20,8 @@ RECORD_HALF = (
     "combine",
     "comparison",
     "gains",
+    "leaderboard.audit",
+    "leaderboard.reported",
     "planning",
     "pytest_plugin",
     "wording",
@@ -62,6 +64,7 @@ ALLOWED = {
         "divbench.figures", "divbench.files", "divbench.images", "divbench.metrics", "divbench.protocol",
         "divbench.results", "divbench.wording",
     },
+    "leaderboard": {"divbench.errors", "divbench.leaderboard"},
     "claims": {
         "divbench.claims", "divbench.comparison", "divbench.embedders", "divbench.errors", "divbench.evaluate",
         "divbench.files", "divbench.gains", "divbench.images", "divbench.protocol", "divbench.report",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from divbench.claims.claim import DIVERSITY, Claim
+from divbench.claims.claim import DIVERSITY, Claim, problems_of
 from divbench.claims.judge import Verdict, judge_claims
 from divbench.errors import InputError
 from divbench.protocol import Scope
@@ -57,11 +57,21 @@ class Diversity:
         """
         __tracebackhide__ = True
         given = {"baseline": over, "candidate": candidate}
-        if any(isinstance(one, Result) or str(one).endswith(".json") for one in given.values()):
+        if not isinstance(at_least, (int, float)):
+            raise InputError(f"at_least is a number, got {at_least!r}")
+        claim = Claim("gain", "baseline", "candidate", metric, scope, at_least, confidence)
+        for problem in problems_of(claim):
+            raise InputError(problem.replace("min_gain", "at_least"))
+        ready = [isinstance(one, Result) or str(one).endswith(".json") for one in given.values()]
+        if any(ready):
+            if not all(ready) or real is not None or embedder is not None or weights is not None:
+                raise InputError(
+                    "candidate and over are both results, which are scored already, or both sets, with real=...; got "
+                    "some of each"
+                )
             results = {key: one if isinstance(one, Result) else load_result(Path(one)) for key, one in given.items()}
         else:
             results = _scored(given, real, protocol, embedder, weights)
-        claim = Claim("gain", "baseline", "candidate", metric, scope, at_least, confidence)
         (verdict,) = judge_claims([claim], results.__getitem__)
         if verdict.status == "error":
             raise InputError(verdict.text)
@@ -78,10 +88,12 @@ def _scored(
         raise InputError("real is missing: sets are scored against real images; give a folder, set or embeddings")
     vectors = _embedded({"real": real, **given}, protocol, embedder, weights)
     truth = vectors.pop("real")
-    sizes = {key: _images_per_class(fake) for key, fake in vectors.items()}
-    least = min(sizes.values())
+    counts = {key: _counts(fake) for key, fake in vectors.items()}
+    least = min(min(found) for found in counts.values())
     return {
-        key: _rarefied(fake, truth, protocol, least, key) if sizes[key] > least else _score(fake, truth, protocol, key)
+        key: _score(fake, truth, protocol, key)
+        if set(counts[key]) == {least}
+        else _rarefied(fake, truth, protocol, least, key)
         for key, fake in vectors.items()
     }
 
@@ -106,10 +118,18 @@ def _embedded(
     return dict(zip(("real", *sets), found, strict=True))
 
 
-def _images_per_class(fake: "Embeddings") -> int:
+def _counts(fake: "Embeddings") -> list[int]:
+    """Images of each class, or of a set without classes; raises `InputError` where a class has none."""
     import torch
 
-    return int(torch.bincount(fake.labels, minlength=len(fake.classes)).min())
+    if not fake.labelled:
+        return [len(fake)]
+    counts: list[int] = torch.bincount(fake.labels, minlength=len(fake.classes)).tolist()
+    if 0 in counts:
+        raise InputError(
+            f"{fake.name}: has no image of class {fake.classes[counts.index(0)]}; a gain needs all classes"
+        )
+    return counts
 
 
 def _score(fake: "Embeddings", real: "Embeddings", protocol: str, name: str) -> Result:
@@ -126,7 +146,8 @@ def _rarefied(fake: "Embeddings", real: "Embeddings", protocol: str, n: int, nam
     results = []
     for _ in range(_DRAWS):
         order = torch.randperm(len(fake), generator=generator)
-        rows = torch.cat([order[fake.labels[order] == c][:n] for c in range(len(fake.classes))]).sort().values
+        classes = range(len(fake.classes)) if fake.labelled else range(1)
+        rows = torch.cat([order[(fake.labels[order] == c) | (not fake.labelled)][:n] for c in classes]).sort().values
         results.append(_score(fake.select(rows), real, protocol, name))
     scores = tuple(_mean_score([result.scores[i] for result in results]) for i in range(len(results[0].scores)))
     return msgspec.structs.replace(results[0], scores=scores)

@@ -1,8 +1,9 @@
 """Claim files: TOML that people write. Read strictly: nothing passes for nothing."""
 
 import math
+import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,11 +25,12 @@ class Claim(Struct, frozen=True, forbid_unknown_fields=True):
         baseline, candidate: result files below the folder of results, without ``.json``.
         metric: any metric of the results, or ``diversity``.
         scope: ``class`` or ``dataset``.
-        min_gain: least gain, in the metric's units; positive always means more diverse. 0: any gain.
+        min_gain: least gain, in the metric's units, >= 0; positive always means more diverse. 0: any gain.
         confidence: 1 minus the level of the test.
         claimed: both values as printed, shown beside the measured ones.
         source: where they were printed.
         family: claims of one family share the chance of a false alarm (Holm); default: those of the same two entries.
+            Claims of ``diversity`` stand apart: all of their conditions have to hold.
         seeds: how many sets each side must have at least; a claim about a method needs several.
     """
 
@@ -98,18 +100,20 @@ def load_claims(path: Path) -> ClaimFile:
         found = msgspec.toml.decode(text, type=_File)
     except msgspec.ValidationError as error:
         raise ClaimError(f"{_where(path, str(error), starts)}: {error}") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise ClaimError(f"{path}: is no TOML: {error}") from error
     if not found.claim and not found.pin:
         raise ClaimError(f"{path}: states no claim, so nothing was checked; add a [[claim]] or a [[pin]]")
-    places: list[tuple[Claim | Pin, int]] = [*zip(found.claim, starts["claim"], strict=False)]
-    places += zip(found.pin, starts["pin"], strict=False)
+    if (len(starts["claim"]), len(starts["pin"])) != (len(found.claim), len(found.pin)):
+        raise ClaimError(f"{path}: write each claim as a table that begins with a line [[claim]], a pin with [[pin]]")
+    places: list[tuple[Claim | Pin, int]] = [*zip(found.claim, starts["claim"], strict=True)]
+    places += zip(found.pin, starts["pin"], strict=True)
     lines: dict[str, int] = {}
     for one, line in places:
         if one.id in lines:
             raise ClaimError(f"{path}, line {line}: id {one.id!r} stands on line {lines[one.id]} already; rename one")
         lines[one.id] = line
-        for problem in _problems(one):
+        for problem in problems_of(one):
             raise ClaimError(f"{path}, line {line}: {one.id}: {problem}")
     for first, second, why in _contradictions(found.claim):
         raise ClaimError(f"{path}, line {lines[second.id]}: {second.id} {why} {first.id} (line {lines[first.id]})")
@@ -131,18 +135,18 @@ def _where(path: Path, message: str, starts: dict[str, list[int]]) -> str:
     return f"{path}, line {lines[index]}" if index < len(lines) else str(path)
 
 
-def _problems(one: Claim | Pin) -> Iterator[str]:
+def problems_of(one: Claim | Pin) -> Iterator[str]:
     """What is out of range."""
-    if not one.id:
-        yield "id is empty; give it a name"
+    if not one.id or not one.id.isprintable():
+        yield f"id is a name on one line, got {one.id!r}"
     if isinstance(one, Pin):
         if not 0 <= one.tolerance < math.inf:
             yield f"tolerance is a number >= 0, got {one.tolerance}"
         return
-    if one.baseline == one.candidate:
+    if posixpath.normpath(one.baseline) == posixpath.normpath(one.candidate):
         yield f"baseline and candidate are both {one.baseline!r}"
-    if not math.isfinite(one.min_gain):
-        yield f"min_gain is a finite number, got {one.min_gain}"
+    if not 0 <= one.min_gain < math.inf:
+        yield f"min_gain is a finite number >= 0, got {one.min_gain}; what is a loss is no gain"
     if not 0.5 <= one.confidence < 1:
         yield f"confidence is from 0.5 to below 1, got {one.confidence}"
     if one.claimed is not None and not all(map(math.isfinite, one.claimed)):
@@ -154,13 +158,24 @@ def _problems(one: Claim | Pin) -> Iterator[str]:
 
 
 def _contradictions(claims: tuple[Claim, ...]) -> Iterator[tuple[Claim, Claim, str]]:
-    """Two claims of which at most one can hold, or that say the same."""
-    for i, second in enumerate(claims):
-        for first in claims[:i]:
-            if (first.metric, first.scope) != (second.metric, second.scope):
-                continue
-            if (first.baseline, first.candidate) == (second.baseline, second.candidate):
-                yield first, second, "says of the same entries and metric what is said by"
-            turned = (first.baseline, first.candidate) == (second.candidate, second.baseline)
-            if turned and first.min_gain + second.min_gain >= 0:
-                yield first, second, "cannot hold together with"
+    """Two claims that say the same, or of which, with those between them, at most all but one can hold."""
+    known: dict[tuple[str, str], list[tuple[str, str, Claim]]] = {}
+    for second in claims:
+        edges = known.setdefault((second.metric, second.scope), [])
+        low, high = (posixpath.normpath(name) for name in (second.baseline, second.candidate))
+        for first in (claim for start, end, claim in edges if (start, end) == (low, high)):
+            yield first, second, "says of the same entries and metric what is said by"
+        for first in (claim for _, end, claim in edges if end == low and _leads(edges, high, low)):
+            yield first, second, "cannot hold together with"
+        edges.append((low, high, second))
+
+
+def _leads(edges: Sequence[tuple[str, str, Claim]], start: str, goal: str) -> bool:
+    """Whether claimed gains lead from ``start`` to ``goal``."""
+    seen, waiting = {start}, [start]
+    while waiting:
+        here = waiting.pop()
+        fresh = {end for begin, end, _ in edges if begin == here} - seen
+        seen |= fresh
+        waiting += fresh
+    return goal in seen

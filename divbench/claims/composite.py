@@ -70,12 +70,24 @@ def measure_diversity(before: Result, after: Result, level: float = 0.95) -> Com
         )
     gains = {metric: measure_gain(first, second, level=level) for metric, (first, second) in pairs.items()}
     conditions = (
-        Condition("coverage rises", _rises(gains["coverage"].effect, gains["coverage"].p, level)),
-        Condition("vendi rises or cosine falls", _either(gains, level)),
+        Condition(f"coverage rises ({_said(gains, 'coverage')})", _rises(*_effect(gains["coverage"]), level)),
+        Condition(
+            f"vendi rises ({_said(gains, 'vendi')}) or cosine falls ({_said(gains, 'cosine')})", _either(gains, level)
+        ),
         _nothing_worse(gains, level),
         _above_collapse(pairs["coverage"][1]),
     )
     return Composite(conditions, gains)
+
+
+def _effect(gain: Gain) -> tuple[float, float]:
+    return gain.effect, gain.p
+
+
+def _said(gains: dict[str, Gain], metric: str) -> str:
+    """Gain, interval and p of a metric."""
+    gain = gains[metric]
+    return f"gain {gain.effect:+.3g} [{gain.low:.3g}, {gain.high:.3g}], p {gain.p:.2g}"
 
 
 def _rises(effect: float, p: float, level: float) -> Answer:
@@ -95,7 +107,8 @@ def _nothing_worse(gains: dict[str, Gain], level: float) -> Condition:
     adjusted = dict(zip(gains, holm([gain.p for gain in gains.values()]), strict=True))
     worse = [metric for metric, gain in gains.items() if _rises(gain.effect, gain.p, level) == "no"]
     refuted = any(_rises(gains[metric].effect, adjusted[metric], level) == "no" for metric in worse)
-    text = "nothing gets worse" + (f", but {', '.join(worse)}" if worse else "")
+    losses = ", ".join(f"{metric} ({_said(gains, metric)})" for metric in worse)
+    text = "nothing gets worse" + (f", but {losses}" if worse else "")
     return Condition(text, "no" if refuted else "open" if worse else "yes")
 
 
@@ -105,5 +118,6 @@ def _above_collapse(coverage: Score) -> Condition:
     if collapse is None or value is None:
         raise ResultError("diversity needs the collapse control; score with a protocol that has controls.collapse >= 1")
     text = f"coverage above near-copies of the mean ({value:.4g} : {collapse:.4g})"
-    low, high = (value, value) if interval is None else (interval.low, interval.high)
-    return Condition(text, "yes" if low > collapse else "no" if high <= collapse else "open")
+    if interval is None:
+        return Condition(text, "no" if value <= collapse else "open")
+    return Condition(text, "yes" if interval.low > collapse else "no" if interval.high <= collapse else "open")

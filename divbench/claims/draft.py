@@ -42,7 +42,8 @@ def draft(before: Result, after: Result, baseline: str, candidate: str) -> str:
         if verdict.status == "error":
             raise ResultError(verdict.text)
     shown = [verdict for verdict in verdicts if verdict.status == "holds"]
-    lines = [f"# {after.name} beside {before.name}, as measured.", ""]
+    names = [" ".join(result.name.split()) for result in (after, before)]
+    lines = [f"# {names[0]} beside {names[1]}, as measured.", ""]
     for verdict in _with_thresholds(shown, load):
         lines += [f"# {verdict.text}", *_written(verdict.about), ""]
     for verdict in (one for one in verdicts if one not in shown):

@@ -9,8 +9,8 @@ import msgspec
 
 from divbench.claims.claim import DIVERSITY, Claim, ClaimFile, Pin
 from divbench.claims.composite import Composite, measure_diversity
-from divbench.comparison import check_comparable, per_set
-from divbench.errors import ClaimError, DivbenchError, ResultError
+from divbench.comparison import check_comparable, check_equal_sizes, per_set
+from divbench.errors import ClaimError, DivbenchError
 from divbench.gains import Gain, measure_gain
 from divbench.results import ACCURACY, Result, load_result
 from divbench.statistics import holm
@@ -45,6 +45,11 @@ class Verdict:
     composite: Composite | None = None
     path: Path | None = None
     line: int | None = None
+
+
+def unread(path: Path, problem: str) -> Verdict:
+    """The verdict on a claim file that cannot be read."""
+    return Verdict(Claim(path.name, "", "", "–"), "error", problem, path=path, line=1)
 
 
 def worst(verdicts: Sequence[Verdict]) -> Status:
@@ -96,19 +101,13 @@ def _measure(claim: Claim, load: Load) -> Verdict:
         before, after = (_relevant(load(name), claim.metric) for name in (claim.baseline, claim.candidate))
         _check(claim, before, after)
         if claim.metric == DIVERSITY:
-            return _of_composite(claim, measure_diversity(before, after, claim.confidence), _beware(before, after))
+            return _of_composite(claim, measure_diversity(before, after, claim.confidence))
         first, second = before.score(claim.metric, claim.scope), after.score(claim.metric, claim.scope)
         pair = per_set(before, first), per_set(after, second)
         gain = measure_gain(*pair, margin=claim.min_gain, level=claim.confidence)
     except DivbenchError as problem:
         return Verdict(claim, "error", str(problem))
-    return Verdict(claim, "inconclusive", _beware(before, after), (first.value, second.value), gain)
-
-
-def _beware(*results: Result) -> str:
-    """Labels that look swapped: they make scores inside classes meaningless, which no test of these scores sees."""
-    found = [caution.text for result in results for caution in result.cautions if caution.code == "label-order"]
-    return "".join(f"; beware, {text}" for text in found)
+    return Verdict(claim, "inconclusive", "", (first.value, second.value), gain)
 
 
 def _relevant(result: Result, metric: str) -> Result:
@@ -123,12 +122,11 @@ def _relevant(result: Result, metric: str) -> Result:
 
 def _check(claim: Claim, before: Result, after: Result) -> None:
     check_comparable([before, after])
-    if before.ipc != after.ipc:
-        raise ResultError(
-            f"{before.name} and {after.name} have unequal images per class ({before.ipc} and {after.ipc}), which by "
-            "itself moves coverage and Vendi; score both with the same --ipc"
-        )
+    check_equal_sizes(before, after)
     for name, result in ((claim.baseline, before), (claim.candidate, after)):
+        wrong = next((caution for caution in result.cautions if caution.code == "label-order"), None)
+        if wrong is not None and claim.scope == "class":
+            raise ClaimError(f"{wrong.text} Scores inside classes mean nothing if so; mend the labels of {name}")
         if len(result.sets) < claim.seeds:
             raise ClaimError(
                 f"seeds = {claim.seeds}, but {name} has {len(result.sets)} set(s); score more seeds together"
@@ -144,7 +142,7 @@ def _decide(claim: Claim, verdict: Verdict, p: float, members: int) -> Verdict:
     over = f" over at least {claim.min_gain:g}" if claim.min_gain else ""
     adjusted = f", Holm over {members} claims" if members > 1 else ""
     interval = f"{gain.effect:+.3g} [{gain.low:.3g}, {gain.high:.3g}]"
-    what = "runs" if claim.metric.startswith(ACCURACY) else "sets"
+    what = "runs" if "runs" in gain.procedure else "sets"
     text = (
         f"{claim.metric} {_number(before)} → {_number(after)}: gain {interval}{over}, p {p:.2g} ({gain.procedure}"
         f"{adjusted}; {gain.seeds[0]} and {gain.seeds[1]} {what}: about {gain.about})"
@@ -152,13 +150,15 @@ def _decide(claim: Claim, verdict: Verdict, p: float, members: int) -> Verdict:
     least = members * 2 / 2**gain.classes if "sign-flip" in gain.procedure else 0.0
     if least > 1 - claim.confidence:
         text += f"; {members} claims of one family cannot reach p < {least:.2g} over {gain.classes} classes: split it"
-    return replace(verdict, status=status, text=text + verdict.text, p=p)
+    return replace(verdict, status=status, text=text, p=p)
 
 
-def _of_composite(claim: Claim, found: Composite, beware: str) -> Verdict:
+def _of_composite(claim: Claim, found: Composite) -> Verdict:
     status: Status = {"yes": "holds", "open": "inconclusive", "no": "refuted"}[found.answer]  # type: ignore[assignment]
+    gain = found.gains["coverage"]
     text = "; ".join(f"{one.text}: {one.answer}" for one in found.conditions)
-    return Verdict(claim, status, text + beware, composite=found)
+    text += f" ({gain.procedure}; about {gain.about})"
+    return Verdict(claim, status, text, composite=found)
 
 
 def _number(value: float | None) -> str:

@@ -1,5 +1,6 @@
 """Pinned values: what was measured once and is not to move unseen. People write the pins, the machine their values."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -23,12 +24,11 @@ def values_file(path: Path) -> Path:
 
 
 def judge_pins(file: ClaimFile, load: Load) -> list[Verdict]:
-    """Whether each pinned value is where it was, within its tolerance.
-
-    Raises:
-        ClaimError: the file of values cannot be read.
-    """
-    known = _load(values_file(file.path)) if file.pins else {}
+    """Whether each pinned value is where it was, within its tolerance."""
+    try:
+        known = _load(values_file(file.path))
+    except ClaimError as problem:
+        return [Verdict(pin, "error", str(problem), path=file.path, line=file.lines[pin.id]) for pin in file.pins]
     return [_judge(pin, known, load, file) for pin in file.pins]
 
 
@@ -38,8 +38,11 @@ def regenerate(file: ClaimFile, load: Load) -> list[Verdict]:
     Raises:
         DivbenchError: a result or score is missing; nothing is written then.
     """
-    target = values_file(file.path)
-    known = _load(target) if target.exists() else {}
+    if not file.pins:
+        return []
+    target, known = values_file(file.path), {}
+    with suppress(ClaimError):  # what is damaged is written anew
+        known = _load(target)
     now = {pin.id: _measured(pin, load) for pin in file.pins}
     data = msgspec.json.encode(_Values(1, now), order="deterministic")
     write_whole(target, msgspec.json.format(data, indent=1) + b"\n")

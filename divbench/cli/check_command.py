@@ -31,25 +31,31 @@ def check(
     With --format github, verdicts are annotations, and a table goes to the job's summary.
     """
     from divbench.claims.claim import load_claims
-    from divbench.claims.judge import EXIT, Verdict, judge, results_in, worst
+    from divbench.claims.judge import EXIT, Verdict, judge, results_in, unread, worst
     from divbench.claims.pins import judge_pins
     from divbench.claims.pins import regenerate as write_pins
     from divbench.claims.written import append_summary, written
     from divbench.claims.written import junit as as_junit
+    from divbench.errors import DivbenchError
     from divbench.files import check_writable, write_whole
 
     if junit is not None:
         check_writable(junit)
-    files = [load_claims(path) for path in claims]
+    if junit is not None and junit.resolve() in {path.resolve() for path in claims}:
+        raise click.UsageError(f"--junit {junit}: is a claim file; give another file")
     verdicts: list[Verdict] = []
-    for file in files:
-        load = results_in(results or file.path.parent)
-        verdicts += judge(file, load) + (write_pins if regenerate else judge_pins)(file, load)
+    for path in claims:
+        load = results_in(results or path.parent)
+        try:
+            file = load_claims(path)
+            verdicts += judge(file, load) + (write_pins if regenerate else judge_pins)(file, load)
+        except DivbenchError as problem:  # the verdicts of the other files are worth having
+            verdicts.append(unread(path, str(problem)))
+    if junit is not None:
+        write_whole(junit, as_junit(verdicts, accept_inconclusive))
     click.echo(written(verdicts, format_), nl=False)
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if format_ == "github" and summary:
         append_summary(verdicts, Path(summary))
-    if junit is not None:
-        write_whole(junit, as_junit(verdicts, accept_inconclusive))
     status = worst(verdicts)
     raise SystemExit(0 if status == "inconclusive" and accept_inconclusive else EXIT[status])

@@ -1,5 +1,6 @@
 """``divbench claim``: write claim files."""
 
+import os
 from pathlib import Path
 
 import click
@@ -27,15 +28,11 @@ def new(baseline: Path, candidate: Path, output: Path | None) -> None:
         raise OutputError(f"{output}: is there already, and people may have written in it; give another -o")
     before, after = load_result(baseline), load_result(candidate)
     base = (Path() if output is None else output.parent).resolve()
-    names = [_name(path, base) for path in (baseline, candidate)]
+    if baseline.resolve() == candidate.resolve():
+        raise click.UsageError(f"{baseline} and {candidate} are one file; give the results of two entries")
+    names = [Path(os.path.relpath(path.resolve().with_suffix(""), base)).as_posix() for path in (baseline, candidate)]
     text = draft(before, after, *names)
     if output is None:
         click.echo(text, nl=False)
     else:
         write_whole(output, text.encode())
-
-
-def _name(path: Path, base: Path) -> str:
-    """A result's name below the folder of the claim file, where it lies in there."""
-    whole = path.resolve().with_suffix("")
-    return (whole.relative_to(base) if whole.is_relative_to(base) else Path(path.stem)).as_posix()

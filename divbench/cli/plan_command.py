@@ -35,6 +35,7 @@ def plan(
     seed_sd: float | None, power: float, confidence: float,
 ) -> None:  # fmt: skip
     """How many seeds and classes it takes to show a gain of this size."""
+    from divbench.comparison import check_comparable, check_equal_sizes, per_set
     from divbench.planning import needed, spread_of
     from divbench.planning import power as power_of
     from divbench.report.render import Cell, Table, render
@@ -47,7 +48,10 @@ def plan(
         )
     noise_sd = None
     if results:
-        before, after = (load_result(path).score(metric) for path in results)
+        first, second = (load_result(path) for path in results)
+        check_comparable([first, second])
+        check_equal_sizes(first, second)
+        before, after = per_set(first, first.score(metric)), per_set(second, second.score(metric))
         spread = spread_of(before, after)
         classes = classes or len(before.per_class[0])
         class_sd = spread.class_sd if class_sd is None else class_sd
@@ -55,6 +59,7 @@ def plan(
         noise_sd = spread.noise_sd
     if classes is None or class_sd is None:
         raise click.UsageError("give --classes and --class-sd, or two results to measure them from")
+    hopeful = " (not measured, taken as 0: too hopeful)" if seed_sd is None else ""
     seed_sd = seed_sd or 0.0
     seeds = [one for one in _SEEDS if one > 1 or classes >= fewest_classes(confidence)]
     rows: list[list[Cell]] = [
@@ -63,7 +68,7 @@ def plan(
     found = needed(gain, classes, class_sd, seed_sd, confidence, power, noise_sd=noise_sd)
     notes = [
         f"a gain of {gain:g} over {classes} classes; standard deviation {class_sd:.3g} over classes, {seed_sd:.3g} "
-        f"over seeds; two-sided test at {confidence:.0%}",
+        f"over seeds{hopeful}; two-sided test at {confidence:.4g}",
         f"power {power:g} takes {_said(found.seeds, 'seeds')} at {classes} classes, or "
         f"{_said(found.classes, 'classes')} with one set each",
         "one set each speaks about these sets; two seeds and more about the method",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from divbench.comparison import before_and_after, per_set
+from divbench.comparison import before_and_after, check_equal_sizes, per_set
 from divbench.errors import ResultError
 from divbench.gains import Gain, measure_gain
 from divbench.protocol import Scope
@@ -138,9 +138,10 @@ def pairs_to_tell(results: Sequence[Result]) -> list[tuple[Result, Result]]:
 
 def verdict(before: Result, after: Result) -> Verdict:
     """What is shown of ``after`` beside ``before``, each concept by its metrics."""
-    if before.ipc != after.ipc:
-        problem = "unequal images per class, which by itself moves coverage and Vendi; score both with the same --ipc"
-        return Verdict(before.name, after.name, problem=problem)
+    try:
+        check_equal_sizes(before, after)
+    except ResultError as problem:
+        return Verdict(before.name, after.name, problem=str(problem))
     scope = scope_of([before, after])
     if scope is None:
         return Verdict(before.name, after.name, problem="one was scored or trained, and the other was not")
@@ -153,8 +154,8 @@ def verdict(before: Result, after: Result) -> Verdict:
         try:
             pair = per_set(before, score), per_set(after, other)
             gains[score.metric] = measure_gain(*pair, level=before.level)
-        except ResultError as problem:
-            untested.append(str(problem))
+        except ResultError as reason:
+            untested.append(str(reason))
     answers = tuple(_answer(concept, _findings(before, after, scope, gains)) for concept in CONCEPTS)
     return Verdict(before.name, after.name, answers, untested=tuple(untested))
 

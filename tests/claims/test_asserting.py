@@ -32,7 +32,7 @@ def test_diversity_as_a_whole():
     hair = 0.01 * torch.randn(WIDE.features.shape, generator=torch.Generator().manual_seed(0))
     repeated = dataclasses.replace(WIDE, features=WIDE.features[rows] + hair, source="repeated", name="repeated")
     assert assert_gain(WIDE, over=repeated, real=REAL).status == "holds"
-    with pytest.raises(AssertionError, match="^refuted: coverage rises: no"):
+    with pytest.raises(AssertionError, match=r"^refuted: coverage rises \(.*\): no; vendi"):
         assert_gain(repeated, over=WIDE, real=REAL)
 
 
@@ -59,7 +59,7 @@ def test_image_sets_and_folders():
     digits = read_images("digits")
     rows = [(digits.labels == c).nonzero()[:, 0] for c in range(10)]
     spread = digits.select(torch.cat([row[:60:6] for row in rows]))
-    same = digits.select(torch.cat([row[:1].repeat(10) for row in rows]))
+    same = digits.select(torch.cat([row[1:2].repeat(10) for row in rows]))
     same = ImageSet(
         same.images + torch.arange(10).repeat(10)[:, None, None, None].to(torch.uint8),
         same.labels,
@@ -71,11 +71,31 @@ def test_image_sets_and_folders():
         assert_gain(same, over=spread, metric="vendi", real="digits")
 
 
+def test_unequal_missing_and_no_classes():
+    uneven = WIDE.select((torch.arange(len(WIDE)) % 20 < 12 + (WIDE.labels == 3)).nonzero()[:, 0])
+    with pytest.raises(AssertionError):
+        assert_gain(uneven, over=NARROW, metric="coverage", real=REAL)
+    lacking = WIDE.select((WIDE.labels != 3).nonzero()[:, 0])
+    with pytest.raises(InputError, match="has no image of class c3"):
+        assert_gain(lacking, over=NARROW, real=REAL)
+    flat = dataclasses.replace(WIDE, labelled=False)
+    with pytest.raises(DivbenchError):
+        assert_gain(flat, over=NARROW, metric="vendi", real=REAL)
+
+
 def test_wrong_questions_are_errors_and_no_failures():
     with pytest.raises(InputError, match="real is missing"):
         assert_gain(WIDE, over=NARROW)
     with pytest.raises(InputError, match="some of real, candidate and over are embeddings"):
         assert_gain(WIDE, over="digits", real=REAL)
+    with pytest.raises(InputError, match="diversity is judged as a whole.*leave out at_least"):
+        assert_gain(WIDE, over=NARROW, real=REAL, at_least=0.1)
+    with pytest.raises(InputError, match="confidence is from 0.5"):
+        assert_gain(WIDE, over=NARROW, metric="vendi", real=REAL, confidence=0.01)
+    with pytest.raises(InputError, match="at_least is a number"):
+        assert_gain(WIDE, over=NARROW, metric="vendi", real=REAL, at_least="much")
+    with pytest.raises(InputError, match="both results"):
+        assert_gain("a.json", over=NARROW, real=REAL)
     with pytest.raises(DivbenchError, match="holds no 'beauty'"):
         assert_gain(WIDE, over=NARROW, metric="beauty", real=REAL)
     with pytest.raises(DivbenchError, match=r"none.json: cannot be read"):

@@ -54,12 +54,12 @@ def test_a_file_with_claims_and_pins(tmp_path):
         ),
         (('metric = "diversity"\n', ""), r"line 11: Object missing required field `metric` - at `\$.claim\[1\]`"),
         (("min_gain = 0.1", 'min_gain = "much"'), r"line 2: Expected `float`"),
-        (("min_gain = 0.1", "min_gain = nan"), "line 2: one: min_gain is a finite number, got nan"),
+        (("min_gain = 0.1", "min_gain = nan"), "line 2: one: min_gain is a finite number >= 0, got nan"),
         (("claimed = [1.87, 2.25]", "claimed = [1.87, inf]"), "line 2: one: claimed holds two finite numbers"),
         (("claimed = [1.87, 2.25]", "claimed = [1.87]"), "line 2: Expected `array` of length 2"),
         (('"vendi"\nmin_gain', '"vendi"\nconfidence = 95\nmin_gain'), "line 2: one: confidence is from 0.5 to below 1"),
         (('id = "two"', 'id = "one"'), "line 11: id 'one' stands on line 2 already"),
-        (('id = "two"', 'id = ""'), "line 11: : id is empty"),
+        (('id = "two"', 'id = ""'), "line 11: : id is a name on one line"),
         (("tolerance = 0.01", "tolerance = -1"), "line 17: vendi of sre2l: tolerance is a number >= 0"),
         (('candidate = "sre2l+dire"\nmetric = "vendi"', 'candidate = "sre2l"\nmetric = "vendi"'), "are both 'sre2l'"),
         (
@@ -86,7 +86,26 @@ def test_claims_of_which_one_must_be_false(tmp_path):
     )
     with pytest.raises(ClaimError, match=r"line 7: b cannot hold together with a \(line 1\)"):
         load(tmp_path, turned.format(0.0))
-    assert len(load(tmp_path, turned.format(-0.5)).claims) == 2  # y may be better by 0.1 and x worse by less than 0.5
+    ring = "".join(
+        f'[[claim]]\nid = "{a}{b}"\nbaseline = "{a}"\ncandidate = "./{b}"\nmetric = "vendi"\n'
+        for a, b in ("xy", "yz", "zx")
+    )
+    with pytest.raises(ClaimError, match=r"line 11: zx cannot hold together with yz \(line 6\)"):
+        load(tmp_path, ring)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'claim = [{id="bad",baseline="after",candidate="before",metric="vendi"}]',
+        '[["claim"]]\nid = "bad"\nbaseline = "a"\ncandidate = "b"\nmetric = "vendi"\n',
+        GOOD + 'source = """\n[[claim]]\n"""\n',
+    ],
+)
+def test_claims_that_have_no_line_of_their_own_are_refused(tmp_path, text):
+    """They could be passed over in silence."""
+    with pytest.raises(ClaimError):
+        load(tmp_path, text)
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "claim = []\n"])
