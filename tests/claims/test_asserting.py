@@ -39,10 +39,10 @@ def test_diversity_as_a_whole():
 def test_pulling_a_set_to_its_means_is_no_diversity():
     means = torch.stack([WIDE.features[WIDE.labels == c].mean(0) for c in range(8)])[WIDE.labels]
     pulled = dataclasses.replace(WIDE, features=0.8 * WIDE.features + 0.2 * means, source="pulled", name="pulled")
-    with pytest.raises(
-        AssertionError,
-        match=r"^refuted: coverage rises \(.*\): yes; vendi rises .* cosine falls \(.*\): no; nothing .* worse, but .*vendi",
-    ):
+    said = (
+        r"^refuted: coverage rises \(.*\): yes; vendi rises .* cosine falls \(.*\): no; nothing .* worse, but .*vendi"
+    )
+    with pytest.raises(AssertionError, match=said):
         assert_gain(pulled, over=WIDE, real=REAL)
 
 
