@@ -74,6 +74,14 @@ def before_and_after(results: Sequence[Result]) -> list[tuple[Result, Result]]:
     return pairs
 
 
+def by_ipc(results: Sequence[Result]) -> list[list[Result]]:
+    """Entries of equal images per class, in their order."""
+    groups: dict[tuple[int, int] | None, list[Result]] = {}
+    for result in results:
+        groups.setdefault(result.ipc, []).append(result)
+    return list(groups.values())
+
+
 def class_scores(result: Result) -> list[Score]:
     """The scores at class scope."""
     return [score for score in result.scores if score.scope == "class"]
@@ -134,7 +142,7 @@ def _check_pair(first: Result, other: Result) -> None:
         if a != b:
             raise ResultError(
                 f"{first.name} and {other.name} have different {what} ({mine}; {theirs}) and cannot be compared; "
-                "treat both alike, or say --mixed to see them side by side"
+                "treat both alike"
             )
 
 

@@ -37,11 +37,19 @@ SECONDS = {"teacher": 25, "judge": 25, "sre2l": 25, "sre2l+dire": 25, "scores": 
 """What each part takes on two cores, roughly."""
 
 
-NOTE = (
-    "Ten images of each digit, recovered from a ResNet-18 by SRe2L and by SRe2L+DiRe, which differ in three weights. "
-    "They are judged by a second ResNet-18 that they have never met, and by students of another architecture on digits "
-    "that were used for nothing else."
+PAGE = ReportConfig(
+    results=tuple(f"{name}.json" for name in RECIPES),
+    title="divbench demo: scikit-learn's digits, distilled without and with DiRe",
+    note=(
+        "Ten images of each digit, recovered from a ResNet-18 by SRe2L and by SRe2L+DiRe, which differ in three "
+        "weights. They are judged by a second ResNet-18 that they have never met, and by students of another "
+        "architecture on digits that were used for nothing else."
+    ),
+    sets=tuple(SetSource(name) for name in RECIPES),
+    real="digits",
+    embedder=EmbedderSource(weights="judge.safetensors"),
 )
+"""What the page is made of; reports/demo.toml says the same to `divbench report`."""
 
 
 @dataclass(frozen=True)
@@ -117,16 +125,8 @@ def demo(folder: Path, *, say: Callable[[str], object] = lambda text: None, prog
 
 
 def _page(folder: Path, device: torch.device, progress: Progress) -> str:
-    """What `divbench report` makes of the folder; see reports/demo.toml."""
-    config = ReportConfig(
-        results=tuple(f"{name}.json" for name in RECIPES),
-        title="divbench demo: scikit-learn's digits, distilled without and with DiRe",
-        note=NOTE,
-        sets=tuple(SetSource(name) for name in RECIPES),
-        real="digits",
-        embedder=EmbedderSource(weights="judge.safetensors"),
-    )
-    return present(config, folder, device=str(device), progress=progress)
+    """What `divbench report` makes of the folder."""
+    return present(PAGE, folder, device=str(device), progress=progress)
 
 
 def _make(folder: Path) -> None:

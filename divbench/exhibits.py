@@ -2,7 +2,7 @@
 
 results, image sets, real images
   -> each set's classes in the results' order, its digest found in a result       [find_sets]
-  -> embeddings, by the embedder of the results                                  [Exhibits]
+  -> embeddings, by the embedder of the results                                  [see]
   -> figures (t-SNE, spectra) and pictures of each class                         [gallery]
 """
 
@@ -32,6 +32,7 @@ from divbench.results import Result
 from divbench.scoring import real_rows
 
 MOST_CLASSES = 20
+"""Of which a page shows pictures."""
 _BYTES = 1_000_000
 """What the pictures of a page may weigh, about, before base64."""
 _SIDES = (64, 48, 32)

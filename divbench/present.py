@@ -5,7 +5,7 @@ from pathlib import Path
 from divbench.cache import Cache
 from divbench.errors import InputError
 from divbench.evaluate import Embedding
-from divbench.exhibits import MapOptions, find_sets, gallery, see
+from divbench.exhibits import MOST_CLASSES, MapOptions, find_sets, gallery, see
 from divbench.images import DATASETS, read_images, read_repeats
 from divbench.progress import Progress, no_progress
 from divbench.report._page_tables import ends
@@ -14,8 +14,6 @@ from divbench.report.gallery import NO_GALLERY, Gallery
 from divbench.report.page import Wording, checked, named_pairs, page
 from divbench.report.verdicts import pairs_to_tell
 from divbench.results import Result, load_result
-
-_CLASSES_SHOWN = 20
 
 
 def present(
@@ -45,7 +43,7 @@ def present(
     pairs = named_pairs(results, config.pairs) if config.pairs else pairs_to_tell(results)
     shown = NO_GALLERY
     if config.sets:
-        shown = _gallery(config, base, results, ends(results, pairs, _CLASSES_SHOWN), device, batch_size, data_dir,
+        shown = _gallery(config, base, results, ends(results, pairs, MOST_CLASSES), device, batch_size, data_dir,
                          download, cache, progress)  # fmt: skip
     elif config.real is not None:
         raise InputError("real images alone show nothing of the entries: give the sets, too (--sets)")

@@ -1,12 +1,15 @@
 """The demo from end to end, with too few steps to be worth anything."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
-from divbench.demo import RECIPES, demo
+from divbench.demo import PAGE, RECIPES, demo
 from divbench.errors import OutputError
 from divbench.generate.recipe import change, load_recipe
 from divbench.images import read_images
+from divbench.report.config import EmbedderSource, SetSource, load_config
 from divbench.results import load_result
 from divbench.train.recipe import change_training, load_training
 
@@ -47,6 +50,19 @@ def test_it_goes_the_whole_way_and_finds_it_again(hurried, tmp_path, monkeypatch
     again = demo(tmp_path / "demo")
     assert [r.scores for r in again.results] == [r.scores for r in made.results]
     assert (tmp_path / "demo" / "images.png").is_file()
+
+
+def test_the_report_file_says_what_the_demo_does():
+    told = load_config(Path(__file__).parents[1] / "reports" / "demo.toml")
+    inside = "../divbench-demo/"
+    assert told == msgspec.structs.replace(
+        PAGE,
+        note=told.note,
+        results=tuple(inside + one for one in PAGE.results),
+        sets=tuple(SetSource(inside + one.path) for one in PAGE.sets),
+        embedder=EmbedderSource(weights=inside + PAGE.embedder.weights),
+    )
+    assert told.note.split() == PAGE.note.split()
 
 
 def test_a_place_that_is_taken_is_refused(hurried, tmp_path):

@@ -1,9 +1,9 @@
 """The tables of a page, as its template wants them. No torch in here."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from divbench.comparison import class_means
+from divbench.comparison import by_ipc, class_means
 from divbench.protocol import Scope
 from divbench.report._notes import caution_notes
 from divbench.report.layouts import tables_by_ipc, tables_by_network
@@ -149,11 +149,3 @@ def ends(results: Sequence[Result], pairs: Sequence[tuple[Result, Result]], most
     order = _order(results, pairs, headline_metrics(results)[:1])
     half = most // 2
     return order if len(order) <= most else [*order[: most - half], *order[len(order) - half :]]
-
-
-def by_ipc(results: Sequence[Result]) -> list[list[Result]]:
-    """Entries of equal images per class, in their order."""
-    groups: dict[Any, list[Result]] = {}
-    for result in results:
-        groups.setdefault(result.ipc, []).append(result)
-    return list(groups.values())

@@ -18,10 +18,10 @@ from jinja2 import Environment, StrictUndefined
 
 from divbench import __version__
 from divbench.combine import joined
-from divbench.comparison import check_comparable
+from divbench.comparison import by_ipc, check_comparable
 from divbench.errors import ResultError
 from divbench.report._page_figures import embedded, page_figures
-from divbench.report._page_tables import by_ipc, class_tables, page_table, page_tables
+from divbench.report._page_tables import class_tables, page_table, page_tables
 from divbench.report._parts import span
 from divbench.report.gallery import NO_GALLERY, Gallery
 from divbench.report.story import Story, tell

@@ -69,7 +69,10 @@ def compare_table(
     shown = chosen(results, scope, metrics)
     results = narrowed(results, shown)
     if not mixed:
-        check_comparable(results)
+        try:
+            check_comparable(results)
+        except ResultError as problem:
+            raise ResultError(f"{problem}, or say --mixed to see them side by side") from None
     found = pairs_of(results) if pairs else []
     rows, rules = stacked(
         _entry_groups(results, found, shown, mixed),

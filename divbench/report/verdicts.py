@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from divbench.comparison import before_and_after, check_equal_sizes, per_set
+from divbench.comparison import before_and_after, by_ipc, check_equal_sizes, per_set
 from divbench.errors import ResultError
 from divbench.gains import Gain, measure_gain
 from divbench.protocol import Scope
@@ -130,10 +130,7 @@ class Verdict:
 
 def pairs_to_tell(results: Sequence[Result]) -> list[tuple[Result, Result]]:
     """Pairs that names tell; else the first entry and each of the others, among those of equal images per class."""
-    groups: dict[object, list[Result]] = {}
-    for result in results:
-        groups.setdefault(result.ipc, []).append(result)
-    return before_and_after(results) or [(held[0], other) for held in groups.values() for other in held[1:]]
+    return before_and_after(results) or [(held[0], other) for held in by_ipc(results) for other in held[1:]]
 
 
 def verdict(before: Result, after: Result) -> Verdict:
@@ -156,7 +153,8 @@ def verdict(before: Result, after: Result) -> Verdict:
             gains[score.metric] = measure_gain(*pair, level=before.level)
         except ResultError as reason:
             untested.append(str(reason))
-    answers = tuple(_answer(concept, _findings(before, after, scope, gains)) for concept in CONCEPTS)
+    findings = _findings(before, after, scope, gains)
+    answers = tuple(_answer(concept, findings) for concept in CONCEPTS)
     return Verdict(before.name, after.name, answers, untested=tuple(untested))
 
 

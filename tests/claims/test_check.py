@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from divbench.claims.claim import load_claims
-from divbench.cli import main
+from divbench.claims.written import FORMATS
+from divbench.cli import check_command, main
 from divbench.results import save_result
 from tests.report.stories import entry
 
@@ -197,6 +198,10 @@ def test_a_hundred_claims_over_a_hundred_classes_are_quick(tmp_path):
     assert time.perf_counter() - started < 2.0
     assert done.exit_code == 3
     assert "100 claims: 50 holds, 50 inconclusive" in done.stdout
+
+
+def test_the_command_offers_the_formats_that_there_are():
+    assert check_command._FORMATS == FORMATS
 
 
 def test_plan_says_what_it_takes(folder):
