@@ -31,6 +31,11 @@ def full_float32(device: torch.device, *, tf32: bool = False) -> Iterator[None]:
             knob.fp32_precision = value
 
 
+def cores() -> int:
+    """How many CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @contextmanager
 def all_cores(device: torch.device) -> Iterator[None]:
     """On the CPU, as many threads as this process may use cores, whatever torchrun or the environment says.
@@ -40,9 +45,7 @@ def all_cores(device: torch.device) -> Iterator[None]:
     before = torch.get_num_threads()
     try:
         if device.type == "cpu":
-            torch.set_num_threads(
-                len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-            )
+            torch.set_num_threads(cores())
         yield
     finally:
         torch.set_num_threads(before)

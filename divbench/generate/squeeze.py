@@ -20,7 +20,7 @@ from divbench.errors import InputError, OutputError, RecipeError, WeightsError, 
 from divbench.files import check_writable
 from divbench.images import ImageSet, match_classes
 from divbench.networks import build_classifier, last_layer
-from divbench.precision import deterministic, full_float32
+from divbench.precision import cores, deterministic, full_float32
 from divbench.progress import Progress, no_progress
 from divbench.provenance import code_version
 from divbench.results import EpochRecord
@@ -36,7 +36,8 @@ from divbench.train.stock import take_in
 Before = Literal["nothing", "unfinished", "finished"]
 
 THREADS = 2
-"""CPU threads of the network, whatever the machine has: sums in another order would give another teacher."""
+"""CPU threads of the network, or one where there is one core: sums in another order would give another teacher, and
+threads that share a core wait for each other, ten times as long as they compute."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def squeeze(
     test: ImageSet | None = None,
     seed: int = 0,
     device: torch.device | None = None,
-    threads: int = THREADS,
+    threads: int | None = None,
     progress: Progress = no_progress,
     report: Callable[[EpochRecord], object] = lambda record: None,
 ) -> Squeezed:
@@ -90,7 +91,7 @@ def squeeze(
         test: images of the same classes to test on; None: the recipe's share of each class of ``real`` is held out.
         seed: of weights, order and augmentation. What is held out does not depend on it; see `hold_out`.
         device: where to compute; None: the CPU.
-        threads: of the network on the CPU, in each process.
+        threads: of the network on the CPU, in each process; None: `THREADS`, or as many as there are cores.
         progress: shows what is going on, in images.
         report: called after each epoch, by the first process.
 
@@ -104,6 +105,7 @@ def squeeze(
         raise OutputError(f"{path}: teachers are written as safetensors; give a name that ends in .safetensors")
     check_writable(path)
     device = torch.device("cpu") if device is None else device
+    threads = min(THREADS, cores()) if threads is None else threads
     with ExitStack() as settings:
         if device.type == "cpu":
             settings.enter_context(_threads(threads))

@@ -224,6 +224,13 @@ def test_the_same_seed_gives_the_same_bytes(made, tmp_path):
     assert run(tmp_path / "other.safetensors", seed=1).sha256 != made.sha256
 
 
+def test_threads_do_not_share_a_core(tmp_path, monkeypatch):
+    monkeypatch.setattr(squeezing, "cores", lambda: 1)
+    assert header_of(run(tmp_path / "one.safetensors", threads=None).path)["threads"] == 1
+    monkeypatch.setattr(squeezing, "cores", lambda: 64)
+    assert header_of(run(tmp_path / "many.safetensors", threads=None).path)["threads"] == 2
+
+
 @pytest.mark.parametrize("after", [12, 24, 36, 60, 96])
 def test_interrupted_it_goes_on_and_ends_with_the_same_bytes(often, made, tmp_path, after):
     path = tmp_path / "t.safetensors"
