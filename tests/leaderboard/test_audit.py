@@ -11,16 +11,11 @@ from hypothesis import strategies as st
 
 import divbench
 from divbench.leaderboard import audit as module
-from divbench.leaderboard.audit import (
-    RULES,
-    audit,
-    comparisons,
-    iid_coverage,
-    least_images,
-    mixture_bound,
-    vendi_bound,
-)
-from divbench.leaderboard.reported import Fact, facts, load_reported
+from divbench.leaderboard.audit import RULES, audit
+from divbench.leaderboard.bounds import iid_coverage, least_images, mixture_bound, vendi_bound
+from divbench.leaderboard.facts import Fact, facts
+from divbench.leaderboard.reported import load_reported
+from divbench.leaderboard.rules.gains import comparisons
 from divbench.metrics import balls, vendi
 
 FOLDER = Path(divbench.__file__).parents[1] / "leaderboards" / "reported"

@@ -9,7 +9,8 @@ import pytest
 
 import divbench
 from divbench.errors import ResultError
-from divbench.leaderboard.reported import facts, load_paper, load_reported, normalise
+from divbench.leaderboard.facts import facts, normalise
+from divbench.leaderboard.reported import load_paper, load_reported
 
 FOLDER = Path(divbench.__file__).parents[1] / "leaderboards" / "reported"
 
