@@ -195,6 +195,7 @@ class Result(Struct, frozen=True, forbid_unknown_fields=True):
         protocol, protocol_digest, embedder, real: how and against what the sets were scored; None where they were not.
         classes: of the real data, or of the test images.
         accuracies: how students were trained, one for each network.
+        note: what whoever added it to a leaderboard says of it.
     """
 
     schema: int
@@ -209,6 +210,7 @@ class Result(Struct, frozen=True, forbid_unknown_fields=True):
     cautions: tuple[Caution, ...]
     environment: Environment
     accuracies: tuple[Accuracy, ...] = ()
+    note: str = ""
 
     def score(self, metric: str, scope: Scope = "class") -> Score:
         """The score of ``metric`` at ``scope``; raises `ResultError` where the result does not hold it."""

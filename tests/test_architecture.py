@@ -20,7 +20,8 @@ RECORD_HALF = (
     "combine",
     "comparison",
     "gains",
-    "leaderboard",
+    "leaderboard.check",
+    "leaderboard.add",
     "planning",
     "pytest_plugin",
     "wording",
@@ -63,7 +64,10 @@ ALLOWED = {
         "divbench.figures", "divbench.files", "divbench.images", "divbench.metrics", "divbench.protocol",
         "divbench.results", "divbench.wording",
     },
-    "leaderboard": {"divbench.errors", "divbench.leaderboard"},
+    "leaderboard": {
+        "divbench.claims", "divbench.comparison", "divbench.errors", "divbench.files", "divbench.leaderboard",
+        "divbench.report", "divbench.results", "divbench.wording",
+    },
     "claims": {
         "divbench.claims", "divbench.comparison", "divbench.embedders", "divbench.errors", "divbench.evaluate",
         "divbench.files", "divbench.gains", "divbench.images", "divbench.protocol", "divbench.report",

@@ -14,6 +14,7 @@ from divbench.cli.claim_command import claim
 from divbench.cli.compare_command import compare
 from divbench.cli.demo_command import demo
 from divbench.cli.generate_command import generate
+from divbench.cli.leaderboard_command import leaderboard
 from divbench.cli.list_command import list_
 from divbench.cli.plan_command import plan
 from divbench.cli.plot_command import plot
@@ -67,6 +68,7 @@ main.add_command(claim)
 main.add_command(compare)
 main.add_command(demo)
 main.add_command(generate)
+main.add_command(leaderboard)
 main.add_command(list_)
 main.add_command(plan)
 main.add_command(plot)

@@ -1,12 +1,14 @@
-"""What printed numbers contradict: mathematics, themselves, each other. Each rule is one function of all facts.
+"""What printed numbers contradict: mathematics, themselves, each other, our measurements.
 
-A finding is no verdict on a paper: it says which printed numbers cannot be read as they stand, and why. Printed values
-are rounded, so every rule gives them the benefit of half a unit in their last place.
+Each rule is one function of all facts. A finding is no verdict on a paper: it says which printed numbers cannot be read
+as they stand, and why. Printed values are rounded, so every rule gives them the benefit of half a unit in their last
+place.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from divbench.leaderboard.entries import Entry
 from divbench.leaderboard.facts import Fact
 from divbench.leaderboard.rules.agreement import (
     identical_across_datasets,
@@ -24,6 +26,8 @@ from divbench.leaderboard.rules.mathematics import (
     out_of_range,
     vendi_against_cosine,
 )
+from divbench.leaderboard.rules.measured import coverage_against_collapse, refuted_here
+from divbench.leaderboard.stated import Stated
 
 
 @dataclass(frozen=True)
@@ -46,13 +50,30 @@ class Rule:
     check: Callable[[Sequence[Fact]], Iterator[Draft]]
 
 
-def audit(facts: Iterable[Fact]) -> list[Finding]:
-    """All findings, by rule, and by the order of the facts within a rule."""
-    known = list(facts)
+@dataclass(frozen=True)
+class MeasuredRule:
+    """The same, with claims and entries."""
+
+    name: str
+    reference: str
+    check: Callable[[Sequence[Fact], Sequence[Stated], Sequence[Entry]], Iterator[Draft]]
+
+
+def audit(facts: Iterable[Fact], stated: Iterable[Stated] = (), entries: Iterable[Entry] = ()) -> list[Finding]:
+    """All findings, by rule, and by the order of the facts within a rule.
+
+    Args:
+        facts: printed numbers.
+        stated: claims of papers, judged by entries; see `divbench.leaderboard.stated`.
+        entries: measured.
+    """
+    known, measured = list(facts), (list(stated), list(entries))
+    checks = [(rule.name, rule.check(known)) for rule in RULES]
+    checks += [(rule.name, rule.check(known, *measured)) for rule in MEASURED_RULES]
     return [
-        Finding(rule.name, severity, about[-1].place, text, tuple(about))
-        for rule in RULES
-        for severity, about, text in rule.check(known)
+        Finding(name, severity, about[-1].place, text, tuple(about))
+        for name, drafts in checks
+        for severity, about, text in drafts
     ]
 
 
@@ -79,4 +100,12 @@ RULES: tuple[Rule, ...] = (
     Rule("stated overhead", "DiRe, arXiv:2512.13083, Section 4.9 against Table 15", stated_overhead),
     Rule("deviation above mean", "WMDD supplement, Table 7", deviation_above_mean),
 )
-"""All rules, in the order of the report."""
+"""Rules about printed numbers alone, in the order of the report."""
+
+MEASURED_RULES: tuple[MeasuredRule, ...] = (
+    MeasuredRule("refuted by measurement", "tests of divbench.gains on entries of this leaderboard", refuted_here),
+    MeasuredRule(
+        "coverage against collapse", "near-copies of each class mean, scored as the entry is", coverage_against_collapse
+    ),
+)
+"""Rules about printed numbers beside measured ones."""

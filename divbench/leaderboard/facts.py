@@ -65,14 +65,19 @@ class Fact:
         return 0.5 * 10.0**-self.decimals
 
     @property
+    def scale(self) -> float:
+        """One of its unit, in units that compare: fractions, seconds."""
+        return _BASE.get(self.unit, 1.0)
+
+    @property
     def base(self) -> float:
-        """The value in units that compare: fractions, seconds."""
-        return self.value * _BASE.get(self.unit, 1.0)
+        """The value in units that compare."""
+        return self.value * self.scale
 
     @property
     def rounding(self) -> float:
         """`half_step` in units that compare."""
-        return self.half_step * _BASE.get(self.unit, 1.0)
+        return self.half_step * self.scale
 
     @property
     def base_unit(self) -> str:
@@ -100,11 +105,14 @@ def normalise(printed: str, aliases: Mapping[str, str]) -> str:
     >>> normalise("SRe2L++", {})
     'SRe2L++'
     """
-    return "+".join(_names(printed, aliases))
+    return "+".join(_names(printed, _known(aliases)))
 
 
-def _names(printed: str, aliases: Mapping[str, str]) -> list[str]:
-    known = {_squeezed(name): to for name, to in aliases.items()}
+def _known(aliases: Mapping[str, str]) -> dict[str, str]:
+    return {_squeezed(name): to for name, to in aliases.items()}
+
+
+def _names(printed: str, known: Mapping[str, str]) -> list[str]:
     parts = [_squeezed(part) for part in re.split(r"\s+\+\s+", printed.strip())]
     return [known.get(part, part) for part in parts]
 
@@ -120,19 +128,20 @@ def facts(papers: Iterable[Paper], aliases: Mapping[str, str] | None = None) -> 
         papers: from `load_reported`.
         aliases: printed name of a method -> its one name; names that are not in it stay as printed.
     """
+    known = _known(aliases or {})
     for paper in papers:
         for table in paper.table:
             for row, cells in table.rows.items():
-                yield from (_fact(paper, table, row, c, cells[c], aliases or {}) for c in table.columns if c in cells)
+                yield from (_fact(paper, table, row, c, cells[c], known) for c in table.columns if c in cells)
         for settings in paper.settings:
-            yield from _setting_facts(paper, settings, aliases or {})
+            yield from _setting_facts(paper, settings, known)
 
 
-def _fact(paper: Paper, table: Table, row: str, column: str, cell: Entry, aliases: Mapping[str, str]) -> Fact:
+def _fact(paper: Paper, table: Table, row: str, column: str, cell: Entry, known: Mapping[str, str]) -> Fact:
     labels: dict[str, str] = {table.down: row, table.across: column}
     said = {axis: labels.get(axis) or getattr(table, axis) for axis in _TEXTS}
     value, std, printed = parts(cell)
-    method = _names(said["method"], aliases)
+    method = _names(said["method"], known)
     return Fact(
         paper=paper.paper,
         source=table.source,
@@ -147,7 +156,7 @@ def _fact(paper: Paper, table: Table, row: str, column: str, cell: Entry, aliase
         network=said["network"],
         embedder=said["embedder"],
         variant=said["variant"],
-        baseline=normalise(said["baseline"], aliases),
+        baseline="+".join(_names(said["baseline"], known)),
         quantity=said["quantity"],
         value=float(value),
         std=None if std is None else float(std),
@@ -166,7 +175,7 @@ def _decimals(value: Decimal | int) -> int:
     return max(0, -int(value.as_tuple().exponent)) if isinstance(value, Decimal) else 0
 
 
-def _setting_facts(paper: Paper, settings: Settings, aliases: Mapping[str, str]) -> Iterator[Fact]:
+def _setting_facts(paper: Paper, settings: Settings, known: Mapping[str, str]) -> Iterator[Fact]:
     """The numbers among them; words and lists are for readers."""
     for name, value in settings.values.items():
         if isinstance(value, Decimal | int):
@@ -178,7 +187,7 @@ def _setting_facts(paper: Paper, settings: Settings, aliases: Mapping[str, str])
                 row=settings.stage or "-",
                 column=name,
                 dataset=settings.dataset,
-                method=normalise(settings.method, aliases),
+                method="+".join(_names(settings.method, known)),
                 quantity=f"setting: {name}",
                 value=float(value),
                 unit="",

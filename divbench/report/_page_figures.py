@@ -14,8 +14,8 @@ from divbench.figures.references import controls as controls_figure
 from divbench.figures.references import coverage as coverage_figure
 from divbench.figures.training import curves, seeds
 from divbench.report._page_tables import headline_metrics
-from divbench.report._parts import is_accuracy
 from divbench.report.gallery import Shown
+from divbench.report.parts import is_accuracy
 from divbench.report.verdicts import scope_of
 from divbench.results import Result
 

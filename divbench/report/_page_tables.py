@@ -1,45 +1,19 @@
 """The tables of a page, as its template wants them. No torch in here."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from divbench.comparison import by_ipc, class_means
 from divbench.protocol import Scope
-from divbench.report._notes import caution_notes
+from divbench.report.cells import CellText, PageRow, PageTable, page_table
+from divbench.report.footnotes import caution_notes
 from divbench.report.layouts import tables_by_ipc, tables_by_network
-from divbench.report.render import Cell, Table, shown_notes, sort_key, text
+from divbench.report.render import Cell, Table, sort_key, text
 from divbench.report.tables import compare_table
 from divbench.results import ACCURACY, Result
-from divbench.wording import REFERENCES
 
 _END = 10
 """Classes shown at each end of many."""
 _HEADLINE = ("vendi", "coverage", "cosine")
-_REFERENCE_ROWS = {f"({title})" for title in REFERENCES.values()}
-
-
-class CellText(NamedTuple):
-    """A cell as it is shown, and what it is sorted by."""
-
-    text: str
-    key: float | str | None
-    bold: bool
-
-
-class PageRow(NamedTuple):
-    """``kind``: ``ref`` of yardsticks and controls, ``mid`` of classes that wait to be asked for."""
-
-    cells: list[CellText]
-    kind: str
-
-
-class PageTable(NamedTuple):
-    """A table as the template wants it."""
-
-    title: str
-    columns: list[str]
-    rows: list[PageRow]
-    notes: list[str]
 
 
 def page_tables(whole: Sequence[Result], results: Sequence[Result]) -> list[tuple[str, PageTable]]:
@@ -79,18 +53,6 @@ def _with_notes_once(tables: Sequence[tuple[str, Table]], elsewhere: Sequence[st
         shown.append((key, rows._replace(notes=[note for note in rows.notes if note not in said])))
         said |= set(rows.notes)
     return shown
-
-
-def page_table(table: Table) -> PageTable:
-    """A table of the room, cell by cell."""
-    rows = [
-        PageRow(
-            [CellText(text(cell), sort_key(cell), (i, j) in table.bold) for j, cell in enumerate(row)],
-            "ref" if row[0] in _REFERENCE_ROWS else "",
-        )
-        for i, row in enumerate(table.rows)
-    ]
-    return PageTable(table.title, table.columns, rows, shown_notes(table))
 
 
 def headline_metrics(results: Sequence[Result]) -> list[str]:

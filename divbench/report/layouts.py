@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from divbench.comparison import check_comparable
 from divbench.errors import ResultError
 from divbench.protocol import Scope
-from divbench.report import _notes
-from divbench.report._parts import (
+from divbench.report import footnotes
+from divbench.report.parts import (
     Row,
     bold_cells,
     by_metric,
@@ -86,7 +86,7 @@ def tables_by_ipc(
                 rows=[row.cells for row in rows],
                 notes=_notes_of(series, changes),
                 bold=bold_cells(rows, {c: score.higher_is_better for c in range(1, len(series) + 1)}),
-                bold_note=_notes.bold_note("column"),
+                bold_note=footnotes.bold_note("column"),
                 rules=rules,
                 measure=heading(score),
             )
@@ -123,7 +123,7 @@ def tables_by_network(
                 rows=[[one.title, *(row.cells[i] for row in rows)] for i, one in enumerate(series, 1)],
                 notes=_notes_of(series, changes),
                 bold={(c - 1, r + 1) for r, c in bold_cells(rows, {c: True for c in range(1, len(series) + 1)})},
-                bold_note=_notes.bold_note("row"),
+                bold_note=footnotes.bold_note("row"),
                 measure=measure,
             )
         )
@@ -156,7 +156,7 @@ def _changes(results: Sequence[Result]) -> _Changes:
         if after.ipc is not None:
             own = {(after.ipc, metric): cell for metric, cell in change(before, after).items()}
             cells.setdefault((before.name, after.name), {}).update(own)
-    return _Changes(cells, [f"Δ: {_notes.change_note([one for pair in found for one in pair])}"])
+    return _Changes(cells, [f"Δ: {footnotes.change_note([one for pair in found for one in pair])}"])
 
 
 def _rows(series: Sequence[_Series], changes: _Changes, names: Sequence[str]) -> tuple[list[Row], set[int]]:
@@ -191,15 +191,15 @@ def _notes_of(series: Sequence[_Series], changes: _Changes) -> list[str]:
     results = [result for own in held.values() for result in own]
     recipes: dict[str, list[str]] = {}
     for ipc, own in held.items():
-        for note in _notes.recipe_notes(own):
+        for note in footnotes.recipe_notes(own):
             recipes.setdefault(note, []).append(f"IPC {span(ipc)}")
     return [
         *changes.notes,
-        *_notes.protocol_notes(results),
+        *footnotes.protocol_notes(results),
         *(note if len(at) == len(held) else f"{', '.join(at)}: {note}" for note, at in recipes.items()),
         *_count_notes(series),
-        *_notes.interval_notes(results),
-        *_notes.caution_notes(results),
+        *footnotes.interval_notes(results),
+        *footnotes.caution_notes(results),
     ]
 
 

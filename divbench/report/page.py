@@ -3,27 +3,24 @@
 results (+ gallery) -> story, tables, figures -> template -> text
 """
 
-import base64
-import hashlib
 import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import PurePath
 from typing import Any
 
 import msgspec
-from jinja2 import Environment, StrictUndefined
 
-from divbench import __version__
 from divbench.combine import joined
 from divbench.comparison import by_ipc, check_comparable
 from divbench.errors import ResultError
 from divbench.report._page_figures import embedded, page_figures
-from divbench.report._page_tables import class_tables, page_table, page_tables
-from divbench.report._parts import span
+from divbench.report._page_tables import class_tables, page_tables
+from divbench.report.cells import page_table
+from divbench.report.filled import filled
 from divbench.report.gallery import NO_GALLERY, Gallery
+from divbench.report.parts import span
 from divbench.report.story import Story, tell
 from divbench.report.verdicts import pairs_to_tell
 from divbench.results import Result
@@ -60,17 +57,14 @@ def page(results: Sequence[Result], gallery: Gallery = NO_GALLERY, wording: Word
     results = checked(results)
     pairs = named_pairs(results, wording.pairs) if wording.pairs else pairs_to_tell(results)
     story = tell(results, pairs)
-    style, script = _resource("page.css"), _resource("page.js")
     many = len(results[0].classes) if len(results[0].classes) > MANY_CLASSES else 0
-    text = _TEMPLATE.render(
+    return filled(
+        "report/page.html.j2",
+        ["report/page.css"],
+        ["report/page.js"],
         title=wording.title or _title(results),
         what=_what(results),
         note=[part for part in re.split(r"\n\s*\n", wording.note.strip()) if part],
-        style=style,
-        script=script,
-        style_hash=_hash(style),
-        script_hash=_hash(script),
-        version=__version__,
         signs=SIGNS,
         story=story,
         controls=None if story.controls is None else page_table(story.controls),
@@ -83,7 +77,6 @@ def page(results: Sequence[Result], gallery: Gallery = NO_GALLERY, wording: Word
         gallery_notes=gallery.notes,
         provenance=[_provenance(result) for result in results],
     )
-    return text + "\n"
 
 
 def checked(results: Sequence[Result]) -> list[Result]:
@@ -169,16 +162,3 @@ def _provenance(result: Result) -> dict[str, Any]:
         if where.argv:
             facts.append(("command", shlex.join([PurePath(where.argv[0]).name, *where.argv[1:]])))
     return {"name": result.name, "facts": facts}
-
-
-def _resource(name: str) -> str:
-    return (resources.files("divbench") / "report" / name).read_text(encoding="utf-8")
-
-
-def _hash(source: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
-
-
-_TEMPLATE = Environment(autoescape=True, trim_blocks=False, lstrip_blocks=True, undefined=StrictUndefined).from_string(
-    _resource("page.html.j2")
-)

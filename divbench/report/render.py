@@ -243,7 +243,9 @@ def _record(table: Table) -> dict[str, Any]:
 
 
 def _records(table: Table) -> list[dict[str, Any]]:
-    return [dict(zip(_expanded(table), _flat(row, table), strict=True)) for row in table.rows]
+    names = _expanded(table)
+    parts = [1 + 2 * _is_measured(table, i) + _is_tested(table, i) for i in range(len(table.columns))]
+    return [dict(zip(names, _flat(row, parts), strict=True)) for row in table.rows]
 
 
 def _expanded(table: Table) -> list[str]:
@@ -261,14 +263,12 @@ def _expanded(table: Table) -> list[str]:
     return names
 
 
-def _flat(row: list[Cell], table: Table) -> list[Any]:
+def _flat(row: list[Cell], parts: Sequence[int]) -> list[Any]:
+    """The cells of a row, each in as many parts as its column has."""
     out: list[Any] = []
-    for i, cell in enumerate(row):
-        if not _is_measured(table, i):
-            out.append(_plain(cell) if isinstance(cell, str) else cell)
-            continue
-        parts = list(cell) if isinstance(cell, Measured) else [cell, None, None, None]
-        out += parts if _is_tested(table, i) else parts[:3]
+    for cell, count in zip(row, parts, strict=True):
+        whole = list(cell) if isinstance(cell, Measured) else [cell, None, None, None]
+        out += whole[:count] if count > 1 else [_plain(cell) if isinstance(cell, str) else cell]
     return out
 
 

@@ -6,8 +6,8 @@ from statistics import fmean, stdev
 from divbench.comparison import check_comparable, differences, protocol_of
 from divbench.errors import ResultError
 from divbench.protocol import Scope
-from divbench.report._notes import bold_note, change_note, notes, recipe_notes, single_run_notes
-from divbench.report._parts import (
+from divbench.report.footnotes import bold_note, change_note, notes, recipe_notes, single_run_notes
+from divbench.report.parts import (
     Row,
     bold_cells,
     by_metric,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from divbench.errors import shorten
-from divbench.report._parts import span
+from divbench.report.parts import span
 from divbench.results import Result
 
 

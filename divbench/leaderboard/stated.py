@@ -1,0 +1,169 @@
+"""What papers claim: held against the numbers that they print, and against entries where there are any.
+
+A claim of ``leaderboards/claims/*.claims.toml`` names methods, not files: ``cifar10/sre2l+dire``, or with the images
+per class that the paper states ``cifar10/ipc10/sre2l+dire``. It is judged for every number of images per class and
+protocol that both methods were measured under.
+"""
+
+import dataclasses
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from msgspec.structs import replace
+
+from divbench.claims.claim import Claim, load_claims
+from divbench.claims.judge import Verdict, judge_claims
+from divbench.errors import ResultError
+from divbench.leaderboard.entries import Entry
+from divbench.leaderboard.facts import Fact
+from divbench.leaderboard.methods import Methods
+from divbench.leaderboard.rules.draft import BETTER
+from divbench.results import Result
+
+Mark = Literal["holds", "inconclusive", "refuted", "error", "not measured"]
+MARKS: dict[Mark, str] = {"holds": "✓", "inconclusive": "?", "refuted": "✗", "error": "!", "not measured": "–"}
+PRINTED_NETWORKS = {
+    "resnet18": ("ResNet-18",),
+    "resnet50": ("ResNet-50",),
+    "resnet101": ("ResNet-101",),
+    "convnet3": ("ConvNet", "ConvNetW128"),
+    "convnet4": ("ConvNet", "ConvNetW128"),
+    "convnet5": ("ConvNet",),
+    "vgg16": ("VGG-16",),
+    "mobilenetv2": ("MobileNetV2",),
+    "shufflenetv2": ("ShuffleNet",),
+    "vit": ("ViT",),
+}
+"""What papers call the networks of students; theirs has the depth that the size of the images asks for."""
+_NAME = re.compile(r"([^/]+)/(?:ipc([1-9]\d*)/)?([^/]+)")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the entries of one number of images per class and one protocol say of a claim."""
+
+    ipc: int
+    protocol: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Stated:
+    """A claim of a paper, and what is known of it.
+
+    Attributes:
+        claim: as it stands in the file.
+        file: name of the file without ``.claims.toml``; its first word is the paper.
+        dataset, ipc: of both sides; None: the paper does not state the images per class.
+        baseline, candidate: keys of the methods.
+        measured: one for each number of images per class and protocol; none: not measured.
+    """
+
+    claim: Claim
+    file: str
+    dataset: str
+    ipc: int | None
+    baseline: str
+    candidate: str
+    measured: tuple[Measured, ...]
+
+    @property
+    def paper(self) -> str:
+        """Whose claim it is."""
+        return self.file.split(".")[0]
+
+    @property
+    def quantity(self) -> str:
+        """What papers call the metric: ``accuracy`` for that of any network."""
+        return self.claim.metric.split("/")[0]
+
+    @property
+    def printed(self) -> Literal["holds", "equal", "worse"]:
+        """What the printed numbers themselves say."""
+        assert self.claim.claimed is not None
+        before, after = self.claim.claimed
+        change = (after - before) * BETTER[self.quantity]
+        return "holds" if change > 0 else "worse" if change < 0 else "equal"
+
+    def mark(self, ipc: int, protocol: str) -> Mark:
+        """The verdict of the entries of ``ipc`` and ``protocol``."""
+        found = (one.verdict.status for one in self.measured if (one.ipc, one.protocol) == (ipc, protocol))
+        return next(found, "not measured")
+
+
+def load_stated(paths: Iterable[Path], entries: Sequence[Entry], methods: Methods) -> list[Stated]:
+    """The claims of files, judged.
+
+    Raises:
+        ClaimError: a file cannot be read, or contradicts itself.
+        ResultError: a claim does not name two methods of one data set, states no printed numbers, or is about a
+            metric that has no printed counterpart.
+    """
+    found = []
+    for path in paths:
+        file = load_claims(path)
+        for claim in file.claims:
+            try:
+                found.append(_stated(claim, path.name.removesuffix(".claims.toml"), methods))
+            except ResultError as problem:
+                raise ResultError(f"{path}, line {file.lines[claim.id]}: {claim.id}: {problem}") from None
+    return _judged(found, entries)
+
+
+def printed_for(fact: Fact, one: Stated) -> bool:
+    """Whether a printed number is one of the two that a claim is about."""
+    network = one.claim.metric.partition("/")[2]
+    return (
+        (fact.paper, fact.dataset, fact.quantity) == (one.paper, one.dataset, one.quantity)
+        and fact.ipc == one.ipc
+        and fact.method in (one.baseline, one.candidate)
+        and (not network or fact.network in PRINTED_NETWORKS.get(network, ()))
+        and not (fact.variant or fact.baseline)
+    )
+
+
+def _stated(claim: Claim, file: str, methods: Methods) -> Stated:
+    before, after = (_NAME.fullmatch(name) for name in (claim.baseline, claim.candidate))
+    if before is None or after is None or before.group(1, 2) != after.group(1, 2):
+        raise ResultError(
+            "baseline and candidate are methods of one data set, as in cifar10/sre2l or cifar10/ipc10/sre2l, got "
+            f"{claim.baseline!r} and {claim.candidate!r}"
+        )
+    for side in (before, after):
+        methods.check(side[3])
+    if claim.claimed is None:
+        raise ResultError("states no printed numbers; add claimed = [before, after]")
+    if claim.metric.split("/")[0] not in BETTER:
+        raise ResultError(f"metric {claim.metric!r} is none of {', '.join(BETTER)}")
+    ipc = int(before[2]) if before[2] else None
+    return Stated(claim, file, before[1], ipc, before[3], after[3], ())
+
+
+def _judged(claims: Sequence[Stated], entries: Sequence[Entry]) -> list[Stated]:
+    """All claims of one place at once, as those of the same two entries share the chance of a false alarm."""
+    held: dict[tuple[str, str], dict[tuple[int, str], Entry]] = {}
+    for entry in entries:
+        held.setdefault((entry.dataset, entry.method), {})[entry.ipc, entry.protocol] = entry
+    results = {entry.place: entry.result for entry in entries}
+    asked: list[tuple[int, int, str, Claim]] = []
+    for index, one in enumerate(claims):
+        before, after = (held.get((one.dataset, method), {}) for method in (one.baseline, one.candidate))
+        for key, entry in before.items():
+            other = after.get(key)
+            if other is None or (one.ipc is not None and one.ipc != entry.ipc):
+                continue
+            if all(_holds(result, one.claim) for result in (entry.result, other.result)):
+                concrete = replace(one.claim, baseline=entry.place, candidate=other.place)
+                asked.append((index, entry.ipc, entry.protocol, concrete))
+    measured: dict[int, list[Measured]] = {}
+    verdicts = judge_claims([claim for *_, claim in asked], results.__getitem__)
+    for (index, ipc, protocol, _), verdict in zip(asked, verdicts, strict=True):
+        measured.setdefault(index, []).append(Measured(ipc, protocol, verdict))
+    return [dataclasses.replace(one, measured=tuple(measured.get(index, ()))) for index, one in enumerate(claims)]
+
+
+def _holds(result: Result, claim: Claim) -> bool:
+    return any((score.metric, score.scope) == (claim.metric, claim.scope) for score in result.scores)
