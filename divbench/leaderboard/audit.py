@@ -7,6 +7,7 @@ place.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from divbench.leaderboard.entries import Entry
 from divbench.leaderboard.facts import Fact
@@ -60,7 +61,7 @@ class MeasuredRule:
 
 
 def audit(facts: Iterable[Fact], stated: Iterable[Stated] = (), entries: Iterable[Entry] = ()) -> list[Finding]:
-    """All findings, by rule, and by the order of the facts within a rule.
+    """All findings, the severest first, then by rule and by the order of the facts.
 
     Args:
         facts: printed numbers.
@@ -70,11 +71,12 @@ def audit(facts: Iterable[Fact], stated: Iterable[Stated] = (), entries: Iterabl
     known, measured = list(facts), (list(stated), list(entries))
     checks = [(rule.name, rule.check(known)) for rule in RULES]
     checks += [(rule.name, rule.check(known, *measured)) for rule in MEASURED_RULES]
-    return [
+    found = [
         Finding(name, severity, about[-1].place, text, tuple(about))
         for name, drafts in checks
         for severity, about, text in drafts
     ]
+    return sorted(found, key=lambda one: get_args(Severity).index(one.severity))
 
 
 RULES: tuple[Rule, ...] = (

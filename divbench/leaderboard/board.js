@@ -7,8 +7,9 @@
     const choices = [...form.querySelectorAll("select")];
     const boxes = [...form.querySelectorAll("input[type=checkbox]")];
     const search = form.querySelector("input[type=search]");
+    const chosen = (text, one) => (one.dataset.part === undefined ? text === one.value : text.includes(one.value));
     const fits = (row, words) =>
-      choices.every((one) => !one.value || row.cells[one.dataset.column].textContent.trim() === one.value) &&
+      choices.every((one) => !one.value || chosen(row.cells[one.dataset.column].textContent.trim(), one)) &&
       boxes.every((one) => !one.checked || row.cells[one.dataset.column].textContent.trim()) &&
       words.every((word) => texts.get(row).includes(word));
     const filter = () => {

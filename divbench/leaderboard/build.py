@@ -9,7 +9,8 @@ from divbench.files import write_whole
 from divbench.leaderboard.audit import MEASURED_RULES, RULES, MeasuredRule, Rule
 from divbench.leaderboard.board import Board, load_board
 from divbench.leaderboard.numbers import Number, csv, numbers
-from divbench.leaderboard.tables import claims_summary, claims_table, groups, measured_table, methods_table
+from divbench.leaderboard.stated import MARKS
+from divbench.leaderboard.tables import LEGEND, claims_summary, claims_table, groups, measured_table, methods_table
 from divbench.report.cells import page_table
 from divbench.report.filled import filled
 from divbench.report.render import Cell, Measured, Table, render, text
@@ -49,6 +50,7 @@ def readme(board: Board) -> str:
         "Every table, sorted and filtered as you like: open [index.html](index.html) in a browser. "
         "Every number: [numbers.csv](numbers.csv).",
         "## Measured",
+        "\n".join(f"- {line}" for line in LEGEND),
         *(_markdown(measured_table(board, entries), "###") for entries in groups(board)),
         *([] if board.entries else ["Nothing yet."]),
         "## Claims",
@@ -129,6 +131,7 @@ def page(board: Board) -> str:
         ["report/page.js", "leaderboard/board.js"],
         summary=summary(board),
         tables=[(f"measured-{i}", page_table(measured_table(board, e))) for i, e in enumerate(groups(board))],
+        legend=LEGEND,
         numbers=[(one, _value(one), board.methods.name(one.method)) for one in shown],
         filters=list(_filters(shown)),
         claims=page_table(claims_table(board)),
@@ -153,8 +156,9 @@ def _value(one: Number) -> str:
 
 
 def _filters(shown: list[Number]) -> Iterator[tuple[str, int, list[str]]]:
-    """Label, column and choices of each filter."""
+    """Label, column and choices of each filter; a gain may hold several of the words."""
     yield "data set", 0, sorted({one.dataset for one in shown if one.dataset})
     yield "IPC", 1, [str(ipc) for ipc in sorted({one.ipc for one in shown if one.ipc})]
     yield "quantity", 3, sorted({one.quantity for one in shown})
     yield "kind", 6, ["printed", "measured"]
+    yield "claimed gain", 8, [mark for mark in MARKS if mark != "error"]

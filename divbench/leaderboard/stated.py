@@ -24,7 +24,7 @@ from divbench.leaderboard.rules.draft import BETTER
 from divbench.results import Result
 
 Mark = Literal["holds", "inconclusive", "refuted", "error", "not measured"]
-MARKS: dict[Mark, str] = {"holds": "✓", "inconclusive": "?", "refuted": "✗", "error": "!", "not measured": "–"}
+MARKS: dict[Mark, str] = {"holds": "✓", "inconclusive": "?", "refuted": "✗", "error": "!", "not measured": "○"}
 PRINTED_NETWORKS = {
     "resnet18": ("ResNet-18",),
     "resnet50": ("ResNet-50",),

@@ -90,9 +90,8 @@ def measured_table(board: Board, entries: Sequence[Entry]) -> Table:
         f"{first.dataset}, {first.ipc} images per class, protocol {first.protocol}",
         ["method", *(title for title, _, _ in parts)],
         [*(row.cells for row in rows), *_references(results, parts, shown)],
-        [*_legend(board, entries), *notes(results)],
+        [*(f"{result.name}: {result.note}" for result in results if result.note), *notes(results)],
         bold,
-        "bold: the best entry, in columns where every entry has a value, whether or not the difference is beyond noise",
     )
 
 
@@ -150,9 +149,9 @@ def _asks(one: Stated, column: Column, place: Entry) -> bool:
 
 
 def _mark(stated: Sequence[Stated], method: str, place: Entry) -> Cell:
-    """Signs and words; "" where nobody claims a gain."""
+    """Signs; "" where nobody claims a gain."""
     marks = dict.fromkeys(one.mark(place.ipc, place.protocol) for one in stated if one.candidate == method)
-    return ", ".join(f"{MARKS[mark]} {mark}" for mark in marks)
+    return " ".join(MARKS[mark] for mark in marks)
 
 
 def _references(results: Sequence[Result], parts: Sequence[_Part], shown: Sequence[Column]) -> Iterator[list[Cell]]:
@@ -169,17 +168,14 @@ def _references(results: Sequence[Result], parts: Sequence[_Part], shown: Sequen
             yield [f"({title})", *cells]
 
 
-def _legend(board: Board, entries: Sequence[Entry]) -> list[str]:
-    said = [
-        "printed: as papers print it, under protocols of their own; where coverage, Vendi and cosine are printed "
-        "without images per class, they stand beside every number of them",
-    ]
-    if any(one.dataset == entries[0].dataset and one.ipc in (None, entries[0].ipc) for one in board.stated):
-        said.append(
-            "gain: of the method over the one that it was added to, as a paper claims it, tested on the entries here: "
-            "✓ holds, ? inconclusive (within noise), ✗ refuted, – not measured"
-        )
-    return said + [f"{entry.result.name}: {entry.result.note}" for entry in entries if entry.result.note]
+LEGEND = (
+    "printed: as papers print it, under protocols of their own; where coverage, Vendi and cosine are printed without "
+    "images per class, they stand beside every number of them",
+    "gain: of the method over the one that it was added to, as a paper claims it, tested on the entries of the table: "
+    + ", ".join(f"{sign} {mark}" for mark, sign in MARKS.items() if mark != "error"),
+    "bold: the best entry, in columns where every entry has a value, whether or not the difference is beyond noise",
+)
+"""How to read the tables of measured entries."""
 
 
 def claims_table(board: Board) -> Table:
