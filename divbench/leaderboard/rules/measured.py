@@ -15,7 +15,7 @@ def refuted_here(facts: Sequence[Fact], stated: Sequence[Stated], entries: Seque
         for found in one.measured:
             if found.verdict.status == "refuted" and about:
                 where = f"measured at IPC {found.ipc} under {found.protocol}"
-                yield "warning", about, f"{one.claim.id}: {where}: {found.verdict.text}"
+                yield "info", about, f"{one.claim.id}: {where}: {found.verdict.text}"
 
 
 def coverage_against_collapse(
