@@ -4,6 +4,7 @@ Machines write these files as JSON; `load_result` is strict, so that a file whic
 version or edited so that it contradicts itself is refused instead of half understood.
 """
 
+import contextlib
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -278,11 +279,11 @@ def load_result(path: str | Path) -> Result:
     except (OSError, ValueError) as error:
         raise ResultError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
     try:
-        schema = msgspec.json.decode(data, type=_Versioned).schema
-        if schema != SCHEMA:
-            raise ResultError(f"{path}: has schema {schema}, this divbench reads schema {SCHEMA}; score the sets again")
         result = msgspec.json.decode(data, type=Result)
+        _check_schema(path, result.schema)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            _check_schema(path, msgspec.json.decode(data, type=_Versioned).schema)
         raise ResultError(
             f"{path}: is no divbench result ({error}); make one with 'divbench score ... -o FILE'"
         ) from error
@@ -298,6 +299,11 @@ def load_result(path: str | Path) -> Result:
     for problem in _contradictions(result):
         raise ResultError(f"{path}: {problem}: the file was edited or is damaged; score the sets again")
     return result
+
+
+def _check_schema(path: Path, schema: int) -> None:
+    if schema != SCHEMA:
+        raise ResultError(f"{path}: has schema {schema}, this divbench reads schema {SCHEMA}; score the sets again")
 
 
 def _contradictions(result: Result) -> Iterator[str]:

@@ -57,5 +57,6 @@ def load_board(folder: Path) -> Board:
     entries, problems = load_entries(folder / "results", methods)
     if problems:
         raise ResultError("\n".join(problems))
-    stated = load_stated(sorted((folder / "claims").glob("*.claims.toml")), entries, methods)
-    return Board(folder, methods, tuple(papers), tuple(facts(papers, methods.aliases)), tuple(entries), tuple(stated))
+    printed = list(facts(papers, methods.aliases))
+    stated = load_stated(sorted((folder / "claims").glob("*.claims.toml")), printed, entries, methods)
+    return Board(folder, methods, tuple(papers), tuple(printed), tuple(entries), tuple(stated))

@@ -1,16 +1,17 @@
 """The derived files of a leaderboard: README.md, index.html and numbers.csv. Written from the entries, never edited."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 
 from divbench.files import write_whole
 from divbench.leaderboard.audit import MEASURED_RULES, RULES, MeasuredRule, Rule
 from divbench.leaderboard.board import Board, load_board
+from divbench.leaderboard.measured import LEGEND, groups, measured_table
 from divbench.leaderboard.numbers import Number, csv, numbers
 from divbench.leaderboard.stated import MARKS
-from divbench.leaderboard.tables import LEGEND, claims_summary, claims_table, groups, measured_table, methods_table
+from divbench.leaderboard.tables import claims_summary, claims_table, methods_table
 from divbench.report.cells import page_table
 from divbench.report.filled import filled
 from divbench.report.render import Cell, Measured, Table, render, text
@@ -21,7 +22,9 @@ HEADLINE = ("accuracy", "coverage", "vendi", "cosine")
 
 def derived(board: Board) -> dict[str, str]:
     """Name of each derived file -> its text; the same for the same entries."""
-    return {"README.md": readme(board), "index.html": page(board), "numbers.csv": csv(board)}
+    tables = [measured_table(board, entries) for entries in groups(board)]
+    every = numbers(board)
+    return {"README.md": readme(board, tables), "index.html": page(board, tables, every), "numbers.csv": csv(every)}
 
 
 def build(folder: Path) -> Board:
@@ -41,8 +44,8 @@ def _is(path: Path, content: bytes) -> bool:
     return path.is_file() and path.read_bytes() == content
 
 
-def readme(board: Board) -> str:
-    """The leaderboard in Markdown."""
+def readme(board: Board, tables: Sequence[Table]) -> str:
+    """The leaderboard in Markdown; ``tables`` are those of measured entries."""
     parts = [
         "<!-- Written by `divbench leaderboard build`. Edit what it is made of instead; see Contributing. -->",
         "# Leaderboards",
@@ -51,7 +54,7 @@ def readme(board: Board) -> str:
         "Every number: [numbers.csv](numbers.csv).",
         "## Measured",
         "\n".join(f"- {line}" for line in LEGEND),
-        *(_markdown(measured_table(board, entries), "###") for entries in groups(board)),
+        *(_markdown(table, "###") for table in tables),
         *([] if board.entries else ["Nothing yet."]),
         "## Claims",
         "What papers claim that an addition gains, held against the numbers that they print and against entries.",
@@ -122,15 +125,15 @@ def audit_summary(board: Board) -> Table:
     return Table("Audit", ["rule", "errors", "warnings", "infos", "reference"], rows)
 
 
-def page(board: Board) -> str:
-    """The leaderboard as one self-contained HTML file."""
-    shown = [one for one in numbers(board) if one.kind == "printed" or _headline(one)]
+def page(board: Board, tables: Sequence[Table], every: Sequence[Number]) -> str:
+    """The leaderboard as one self-contained HTML file, with its tables of measured entries and its numbers."""
+    shown = [one for one in every if one.kind == "printed" or _headline(one)]
     return filled(
         "leaderboard/board.html.j2",
         ["report/page.css", "leaderboard/board.css"],
         ["report/page.js", "leaderboard/board.js"],
         summary=summary(board),
-        tables=[(f"measured-{i}", page_table(measured_table(board, e))) for i, e in enumerate(groups(board))],
+        tables=[(f"measured-{i}", page_table(table)) for i, table in enumerate(tables)],
         legend=LEGEND,
         numbers=[(one, _value(one), board.methods.name(one.method)) for one in shown],
         filters=list(_filters(shown)),

@@ -35,18 +35,18 @@ def check(folder: Path, tolerance: float, against: str | None = None) -> Checked
     Raises:
         ResultError: the numbers of ``against`` cannot be had.
     """
-    published = {} if against is None else values_at(against, folder)
+    published = None if against is None else values_at(against, folder)
     try:
         board = load_board(folder)
+        old = stale(board)
         path = folder / "numbers.csv"
-        if against is None and path.is_file():
+        if published is None and path.name in old and path.is_file():
             published = values_in(path, path.read_text(encoding="utf-8", errors="replace"))
     except DivbenchError as problem:
         return Checked(None, tuple(str(problem).splitlines()), ())
-    changes = changes_between(published, values_of(board.entries))
+    changes = [] if published is None else changes_between(published, values_of(board.entries))
     problems = [
-        f"{folder / name}: is not what the entries make of it; write it: divbench leaderboard build"
-        for name in stale(board)
+        f"{folder / name}: is not what the entries make of it; write it: divbench leaderboard build" for name in old
     ]
     beyond = sum(change.beyond(tolerance) for change in changes)
     if beyond:

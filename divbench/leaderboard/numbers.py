@@ -1,19 +1,21 @@
 """Every number of a leaderboard, printed or measured, one to a line: to be sorted and filtered, and as CSV."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import csv as _csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from divbench.leaderboard.board import Board
 from divbench.leaderboard.entries import Entry
 from divbench.leaderboard.facts import Fact
+from divbench.leaderboard.measured import groups
 from divbench.leaderboard.stated import MARKS, Stated, printed_for
-from divbench.leaderboard.tables import groups
-from divbench.report.render import Cell, Table, render
 from divbench.results import ACCURACY, Score
 
 
-@dataclass(frozen=True)
-class Number:
+class Number(Struct, frozen=True):
     """A printed or measured number.
 
     Attributes:
@@ -60,24 +62,23 @@ def numbers(board: Board) -> list[Number]:
 
 
 def _measured(board: Board) -> Iterator[Number]:
+    asked: dict[tuple[str, str, str, str], list[Stated]] = {}
+    for one in board.stated:
+        asked.setdefault((one.dataset, one.candidate, one.claim.metric, one.claim.scope), []).append(one)
     for entries in groups(board):
         ranked = _ranked(entries)
         for entry in entries:
             for score in entry.result.scores:
-                yield _number(entry, score, ranked.get((score.metric, score.scope), ()), board.stated)
+                stated = asked.get((entry.dataset, entry.method, score.metric, score.scope), ())
+                yield _number(entry, score, ranked.get((score.metric, score.scope), ()), stated)
 
 
 def _number(entry: Entry, score: Score, ranked: Sequence[float], stated: Sequence[Stated]) -> Number:
-    """``ranked``: the values of all entries, the best first; empty where there is no rank."""
+    """``ranked``: the values of all entries, the best first; empty: no rank. ``stated``: claims about the number."""
     quantity, _, network = score.metric.partition("/")
+    value = score.value
     trained = entry.result.accuracy(network) if network else None
-    marks = [
-        one.mark(entry.ipc, entry.protocol)
-        for one in stated
-        if (one.dataset, one.candidate, one.claim.metric, one.claim.scope)
-        == (entry.dataset, entry.method, score.metric, score.scope)
-        and one.ipc in (None, entry.ipc)
-    ]
+    marks = [one.mark(entry.ipc, entry.protocol) for one in stated if one.ipc in (None, entry.ipc)]
     return Number(
         kind="measured",
         dataset=entry.dataset,
@@ -88,12 +89,12 @@ def _number(entry: Entry, score: Score, ranked: Sequence[float], stated: Sequenc
         network=network,
         embedder=(entry.result.embedder or "") if not network else "",
         variant="",
-        value=score.value,
+        value=value,
         low=None if score.interval is None else score.interval.low,
         high=None if score.interval is None else score.interval.high,
         n=len(score.values),
         yardstick=score.reference_value("iid"),
-        rank=1 + ranked.index(score.value) if ranked and score.value is not None else None,
+        rank=1 + ranked.index(value) if ranked and value is not None else None,
         of=len(ranked) or None,
         protocol=entry.protocol if trained is None else f"{trained.recipe} {trained.digest}",
         where=f"{entry.place}.json",
@@ -112,7 +113,7 @@ def _ranked(entries: Sequence[Entry]) -> dict[tuple[str, str], list[float]]:
             recipes.setdefault(ACCURACY + one.net, set()).add(one.digest)
     ranked = {}
     for (metric, scope), scores in found.items():
-        values = [score.value for score in scores if score.value is not None]
+        values = [value for score in scores if (value := score.value) is not None]
         better = scores[0].higher_is_better
         if better is not None and len(values) == len(entries) and len(recipes.get(metric, ())) < 2:
             ranked[metric, scope] = sorted(values, reverse=better)
@@ -161,15 +162,10 @@ def _gain(fact: Fact, stated: Sequence[Stated]) -> str:
     return ", ".join(dict.fromkeys(said))
 
 
-def csv(board: Board) -> str:
-    """All numbers as CSV, with every digit."""
-    columns = [
-        "kind", "dataset", "ipc", "method", "quantity", "scope", "network", "embedder", "variant", "value", "std",
-        "low", "high", "printed", "n", "yardstick", "rank", "of", "protocol", "where", "gain", "findings",
-    ]  # fmt: skip
-    rows: list[list[Cell]] = [[_cell(getattr(one, name)) for name in columns] for one in numbers(board)]
-    return render(Table("", columns, rows), "csv")
-
-
-def _cell(value: object) -> Cell:
-    return " ".join(map(str, value)) if isinstance(value, tuple) else value  # type: ignore[return-value]
+def csv(every: Iterable[Number]) -> str:
+    """Numbers as CSV, with every digit."""
+    out = io.StringIO()
+    writer = _csv.writer(out, lineterminator="\n")
+    writer.writerow(Number.__struct_fields__)
+    writer.writerows((*astuple(one)[:-1], " ".join(map(str, one.findings))) for one in every)
+    return out.getvalue()

@@ -6,6 +6,7 @@ protocol that both methods were measured under.
 """
 
 import dataclasses
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -94,20 +95,33 @@ class Stated:
         return next(found, "not measured")
 
 
-def load_stated(paths: Iterable[Path], entries: Sequence[Entry], methods: Methods) -> list[Stated]:
+def load_stated(
+    paths: Iterable[Path], facts: Sequence[Fact], entries: Sequence[Entry], methods: Methods
+) -> list[Stated]:
     """The claims of files, judged.
+
+    Args:
+        paths: ``<paper>.claims.toml``, or ``<paper>.<part>.claims.toml``.
+        facts: printed numbers, among them those that are claimed.
+        entries: measured.
+        methods: those that are known.
 
     Raises:
         ClaimError: a file cannot be read, or contradicts itself.
-        ResultError: a claim does not name two methods of one data set, states no printed numbers, or is about a
-            metric that has no printed counterpart.
+        ResultError: a claim does not name two methods of one data set, is about a metric that has no printed
+            counterpart, or states other numbers than the paper prints.
     """
+    printed: dict[tuple[str, str, str], list[Fact]] = {}
+    for fact in facts:
+        printed.setdefault((fact.paper, fact.dataset, fact.quantity), []).append(fact)
     found = []
     for path in paths:
         file = load_claims(path)
         for claim in file.claims:
             try:
-                found.append(_stated(claim, path.name.removesuffix(".claims.toml"), methods))
+                one = _stated(claim, path.name.removesuffix(".claims.toml"), methods)
+                _check_printed(one, printed.get((one.paper, one.dataset, one.quantity), ()))
+                found.append(one)
             except ResultError as problem:
                 raise ResultError(f"{path}, line {file.lines[claim.id]}: {claim.id}: {problem}") from None
     return _judged(found, entries)
@@ -140,6 +154,19 @@ def _stated(claim: Claim, file: str, methods: Methods) -> Stated:
         raise ResultError(f"metric {claim.metric!r} is none of {', '.join(BETTER)}")
     ipc = int(before[2]) if before[2] else None
     return Stated(claim, file, before[1], ipc, before[3], after[3], ())
+
+
+def _check_printed(one: Stated, facts: Sequence[Fact]) -> None:
+    """Raise `ResultError` where the paper does not print the two numbers of a claim."""
+    about = [fact for fact in facts if printed_for(fact, one)]
+    for method, claimed in zip((one.baseline, one.candidate), one.claim.claimed or (), strict=False):
+        printed = [fact for fact in about if fact.method == method]
+        if not any(math.isclose(fact.base, claimed, rel_tol=1e-9) for fact in printed):
+            held = ", ".join(f"{fact.base:.12g} ({fact.place})" for fact in printed) or "none"
+            raise ResultError(
+                f"claims {claimed:g} for {one.claim.metric} of {method}, and reported/{one.paper}.toml has {held}; "
+                "mend the one that is wrong"
+            )
 
 
 def _judged(claims: Sequence[Stated], entries: Sequence[Entry]) -> list[Stated]:
