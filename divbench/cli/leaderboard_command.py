@@ -36,7 +36,7 @@ def build(folder: Path) -> None:
     "--against",
     metavar="COMMIT",
     default=None,
-    help="List what changed since then, such as origin/main.  [default: numbers.csv]",
+    help="List measured numbers that changed since then, such as origin/main.",
 )
 @click.option(
     "--tolerance", type=click.FloatRange(0), default=TOLERANCE, show_default=True,
@@ -44,25 +44,30 @@ def build(folder: Path) -> None:
 )  # fmt: skip
 @_options.format_
 def check(folder: Path, against: str | None, tolerance: float, format_: str) -> None:
-    """Check that entries are valid, tables fresh, and no published number has changed.
+    """Check that entries are valid and tables fresh and, with --against, that no published number has changed.
 
     Exit status: 0 all is well, 1 something is not, 2 the question was wrong.
     """
     import gc
+    import math
 
     from divbench.leaderboard.build import summary
     from divbench.leaderboard.changes import changes_table
     from divbench.leaderboard.check import check as look
     from divbench.report.render import render
 
+    if not math.isfinite(tolerance):
+        raise click.UsageError(f"--tolerance {tolerance}: expected a number from 0 on")
     gc.disable()  # many small records and no cycles: looking for some takes a tenth of the time
     found = look(folder, tolerance, against)
-    if found.changes:
+    if found.changes or format_ != "table":
         click.echo(render(changes_table(found.changes, tolerance), format_))
+    if not found.compared:
+        click.echo(f"{against} holds no numbers.csv of {folder}: compared with nothing", err=True)
     for problem in found.problems:
         click.echo(problem, err=True)
     if found.board is not None and not found.problems:
-        click.echo(f"{folder}: all is well. {summary(found.board)}")
+        click.echo(f"{folder}: all is well. {summary(found.board)}", err=format_ != "table")
     raise SystemExit(1 if found.problems else 0)
 
 

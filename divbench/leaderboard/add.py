@@ -1,14 +1,17 @@
 """A result becomes an entry: named, without the folders of the machine that made it, at its place."""
 
-from pathlib import Path, PurePosixPath, PureWindowsPath
+import re
+from pathlib import Path
+from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from divbench.errors import OutputError, ResultError
+from divbench.leaderboard.board import load_board
 from divbench.leaderboard.changes import Change, changes_between, values_of
-from divbench.leaderboard.entries import Entry, entry_of, load_entries, quarrels
-from divbench.leaderboard.methods import load_methods
-from divbench.results import Environment, Result, load_result, save_result
+from divbench.leaderboard.entries import Entry, entry_of, quarrels
+from divbench.results import Result, load_result, save_result
 
 
 def add(
@@ -21,54 +24,57 @@ def add(
         folder: of the leaderboard.
         method: its key: ``sre2l+dire``.
         dataset: key of the data set; default: the name of the real data.
-        note: what readers have to know; kept where an entry is replaced and none is given.
+        note: what readers have to know, on one line; kept where an entry is replaced and none is given.
         overwrite: replace the entry that is there.
 
     Returns:
         The entry, and what it changed of the one that was there.
 
     Raises:
-        ResultError: the result cannot be an entry (see `entry_of`), or does not compare with those of its table.
+        ResultError: the result cannot be an entry (see `entry_of`), does not go with those that are there (see
+            `quarrels`), or the leaderboard has to be mended first.
+        ClaimError: likewise, of a claim file.
         OutputError: there is an entry already, or the file cannot be written.
     """
-    methods = load_methods(folder / "methods.toml")
-    result = load_result(path)
+    board = load_board(folder)
+    result = _tidy(load_result(path))
     if dataset is None and result.real is not None:
         dataset = result.real.name
-    entry = entry_of(_tidy(result), dataset or "", method, methods)
+    entry = entry_of(result if not note else replace(result, note=note), dataset or "", method, board.methods)
     target = folder / "results" / f"{entry.place}.json"
-    entries, problems = load_entries(folder / "results", methods)
-    if problems and not (overwrite and all(problem.startswith(str(target)) for problem in problems)):
-        raise ResultError("\n".join(["the leaderboard has to be mended first:", *problems]))
-    before = next((one for one in entries if one.place == entry.place), None)
-    if target.exists() and not overwrite:
+    before = [one for one in board.entries if one.place == entry.place]
+    if before and not overwrite:
         raise OutputError(f"{target}: is there already; give --replace to change what was published")
-    note = note or ("" if before is None else before.result.note)
-    entry = Entry(entry.dataset, entry.ipc, entry.method, entry.protocol, replace(entry.result, note=note))
-    others = [one for one in entries if one.place != entry.place]
-    for problem in quarrels([*others, entry]):
-        raise ResultError(f"{problem}; score against the same real images, all of them, or give another --dataset")
+    if before and not note:
+        kept = replace(entry.result, note=before[0].result.note)
+        entry = Entry(entry.dataset, entry.ipc, entry.method, entry.protocol, kept)
+    for problem in quarrels([*(one for one in board.entries if one.place != entry.place), entry]):
+        raise ResultError(problem)
     target.parent.mkdir(parents=True, exist_ok=True)
     save_result(entry.result, target)
-    return entry, changes_between(values_of([] if before is None else [before]), values_of([entry]))
+    return entry, changes_between(values_of(before), values_of([entry]))
 
 
 def _tidy(result: Result) -> Result:
-    """Command lines with names of files instead of their paths."""
-    trained = tuple(replace(one, environment=_without_folders(one.environment)) for one in result.accuracies)
-    return replace(result, environment=_without_folders(result.environment), accuracies=trained)
+    """The result with names of files instead of their paths, wherever it names some."""
+    kept = {"protocol", "protocol_digest", "embedder"}  # which the digest is of
+    data = {key: one if key in kept else _without_folders(one) for key, one in msgspec.to_builtins(result).items()}
+    tidied: Result = msgspec.convert(data, Result)
+    return tidied
 
 
-def _without_folders(environment: Environment) -> Environment:
-    first, *others = environment.argv or ("",)
-    program = "divbench" if first.endswith("__main__.py") else _name(first)
-    return replace(environment, argv=(program, *map(_name, others)) if environment.argv else ())
+def _without_folders(part: Any) -> Any:
+    if isinstance(part, dict):
+        return {key: _without_folders(one) for key, one in part.items()}
+    if isinstance(part, list | tuple):
+        return [_without_folders(one) for one in part]
+    return _PATH.sub(r"\1", part.replace("divbench/__main__.py", "divbench")) if isinstance(part, str) else part
 
 
-def _name(argument: str) -> str:
-    """The last part of an absolute path, on any system; anything else as it is."""
-    option, equals, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
-    for kind in (PurePosixPath, PureWindowsPath):
-        if kind(value).is_absolute() and kind(value).name:
-            return f"{option}{equals}{kind(value).name}"
-    return argument
+_PATH = re.compile(
+    r"""(?:(?<![\w.)/\\:~-])|(?<=file://))          # where a path may begin, and an address of the web does not
+    (?:~[\w.-]*|[A-Za-z]:|(?:\.\.[/\\])*\.\.)?    # nothing, ~, C: or ../..
+    (?:[/\\]+[^/\\\s'",;=]+)*[/\\]+               # folders
+    ([^/\\\s'",;=]+)                              # and the name""",
+    re.VERBOSE,
+)

@@ -1,8 +1,7 @@
 """What printed numbers contradict: mathematics, themselves, each other, our measurements.
 
 Each rule is one function of all facts. A finding is no verdict on a paper: it says which printed numbers cannot be read
-as they stand, and why. Printed values are rounded, so every rule gives them the benefit of half a unit in their last
-place.
+as they stand, and why. Printed values are rounded: see `divbench.leaderboard.rules`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -15,6 +15,7 @@ from divbench.leaderboard.entries import Entry, load_entries
 from divbench.leaderboard.facts import Fact, facts
 from divbench.leaderboard.methods import Methods, load_methods
 from divbench.leaderboard.reported import Paper, load_reported
+from divbench.leaderboard.rules.draft import Severity
 from divbench.leaderboard.stated import Stated, load_stated
 
 
@@ -40,6 +41,23 @@ class Board:
     def findings(self) -> tuple[Finding, ...]:
         """Of the audit."""
         return tuple(audit(self.facts, self.stated, self.entries))
+
+    @cached_property
+    def found(self) -> dict[int, list[int]]:
+        """``id`` of each fact -> numbers of the findings about it, from 1."""
+        return self._found(("error", "warning", "info"))
+
+    @cached_property
+    def grave(self) -> dict[int, list[int]]:
+        """Likewise, of errors and warnings alone."""
+        return self._found(("error", "warning"))
+
+    def _found(self, severities: tuple[Severity, ...]) -> dict[int, list[int]]:
+        numbers: dict[int, list[int]] = {}
+        for number, finding in enumerate(self.findings, 1):
+            for fact in finding.facts if finding.severity in severities else ():
+                numbers.setdefault(id(fact), []).append(number)
+        return numbers
 
 
 def load_board(folder: Path) -> Board:

@@ -1,5 +1,6 @@
 """The derived files of a leaderboard: README.md, index.html and numbers.csv. Written from the entries, never edited."""
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from importlib import resources
@@ -8,7 +9,7 @@ from pathlib import Path
 from divbench.files import write_whole
 from divbench.leaderboard.audit import MEASURED_RULES, RULES, MeasuredRule, Rule
 from divbench.leaderboard.board import Board, load_board
-from divbench.leaderboard.measured import LEGEND, groups, measured_table
+from divbench.leaderboard.measured import LEGEND, groups, measured_tables, printed_tables
 from divbench.leaderboard.numbers import Number, csv, numbers
 from divbench.leaderboard.stated import MARKS
 from divbench.leaderboard.tables import claims_summary, claims_table, methods_table
@@ -22,7 +23,7 @@ HEADLINE = ("accuracy", "coverage", "vendi", "cosine")
 
 def derived(board: Board) -> dict[str, str]:
     """Name of each derived file -> its text; the same for the same entries."""
-    tables = [measured_table(board, entries) for entries in groups(board)]
+    tables = measured_tables(board)
     every = numbers(board)
     return {"README.md": readme(board, tables), "index.html": page(board, tables, every), "numbers.csv": csv(every)}
 
@@ -54,7 +55,7 @@ def readme(board: Board, tables: Sequence[Table]) -> str:
         "Every number: [numbers.csv](numbers.csv).",
         "## Measured",
         "\n".join(f"- {line}" for line in LEGEND),
-        *(_markdown(table, "###") for table in tables),
+        *(_markdown(_entries_alone(board, table), "###") for table in tables),
         *([] if board.entries else ["Nothing yet."]),
         "## Claims",
         "What papers claim that an addition gains, held against the numbers that they print and against entries.",
@@ -62,9 +63,9 @@ def readme(board: Board, tables: Sequence[Table]) -> str:
         *_failing(board),
         "## Audit",
         "Which printed numbers cannot be read as they stand, and why. A finding is no verdict on a paper. `divbench "
-        "leaderboard audit` lists them all.",
+        "leaderboard audit` lists them all; here are errors and warnings.",
         render(audit_summary(board), "markdown").partition("\n\n")[2].strip(),
-        *_errors(board),
+        *_grave(board),
         "## Methods",
         render(methods_table(board), "markdown").partition("\n\n")[2].strip(),
         (resources.files("divbench") / "leaderboard" / "contributing.md").read_text(encoding="utf-8").strip(),
@@ -74,10 +75,10 @@ def readme(board: Board, tables: Sequence[Table]) -> str:
 
 def summary(board: Board) -> str:
     """What there is, in a sentence."""
-    printed = sum(not fact.quantity.startswith("setting: ") for fact in board.facts)
+    printed = sum(not fact.is_setting for fact in board.facts)
     return (
         f"{_count(len(board.entries), 'measured entry', 'measured entries')} in "
-        f"{_count(len(groups(board)), 'table', 'tables')}; {_count(printed, 'number', 'numbers')} printed in "
+        f"{_count(len(groups(board.entries)), 'table', 'tables')}; {_count(printed, 'number', 'numbers')} printed in "
         f"{_count(len(board.papers), 'paper or repository', 'papers and repositories')}; "
         f"{_count(len(board.stated), 'claim', 'claims')}; "
         f"{_count(len(board.findings), 'finding', 'findings')} of the audit."
@@ -94,25 +95,39 @@ def _markdown(table: Table, level: str) -> str:
     return f"{level} {table.title}\n\n{body.strip()}"
 
 
+def _entries_alone(board: Board, table: Table) -> Table:
+    """Without the methods that have printed numbers alone: those stand on the page."""
+    names = {board.methods.name(entry.method) for entry in board.entries}
+    kept = [i for i, row in enumerate(table.rows) if row[0] in names or str(row[0]).startswith("(")]
+    bold = {(kept.index(i), j) for i, j in table.bold if i in kept}
+    return dataclasses.replace(table, rows=[table.rows[i] for i in kept], bold=bold)
+
+
 def _failing(board: Board) -> list[str]:
-    """Claims that the printed numbers or entries do not bear out, as a list."""
-    lines = []
+    """Claims that the printed numbers, or entries, do not bear out, and those that stay open, as lists."""
+    lists: dict[str, list[str]] = {
+        "Not borne out by the printed numbers themselves:": [],
+        "Refuted by entries here:": [],
+        "Inconclusive (within noise):": [],
+    }
+    printed, refuted, open_ = lists.values()
     for one in board.stated:
         name, claimed = board.methods.name(one.candidate), one.claim.claimed or ()
-        what = f"{one.paper} {one.claim.source}, {one.dataset}, {name}, {one.claim.metric}"
+        what = f"- {one.paper} {one.claim.source}, {one.dataset}, {name}, {one.claim.metric}"
         if one.printed != "holds":
-            lines.append(f"- {what}: {one.printed} as printed, {' → '.join(f'{value:g}' for value in claimed)}")
-        lines += [
-            f"- {what}: {m.verdict.status} at IPC {m.ipc}: {m.verdict.text}"
-            for m in one.measured
-            if m.verdict.status != "holds"
-        ]
-    return ["Not borne out:\n\n" + "\n".join(lines)] if lines else []
+            printed.append(f"{what}: {one.printed}, {' → '.join(f'{value:g}' for value in claimed)}")
+        for m in one.measured:
+            line = f"{what}, IPC {m.ipc}: {m.verdict.text}"
+            refuted += [line] if m.verdict.status == "refuted" else []
+            open_ += [line] if m.verdict.status == "inconclusive" else []
+    return [f"{title}\n\n" + "\n".join(lines) for title, lines in lists.items() if lines]
 
 
-def _errors(board: Board) -> list[str]:
-    lines = [f"- {one.place}: {one.text} ({one.rule})" for one in board.findings if one.severity == "error"]
-    return ["Errors:\n\n" + "\n".join(lines)] if lines else []
+def _grave(board: Board) -> list[str]:
+    """Errors and warnings, by their number."""
+    found = [(number, one) for number, one in enumerate(board.findings, 1) if one.severity != "info"]
+    lines = [f"- [{number}] {one.severity}, {one.rule}: {one.place}: {one.text}" for number, one in found]
+    return ["\n".join(lines)] if lines else []
 
 
 def audit_summary(board: Board) -> Table:
@@ -135,12 +150,13 @@ def page(board: Board, tables: Sequence[Table], every: Sequence[Number]) -> str:
         summary=summary(board),
         tables=[(f"measured-{i}", page_table(table)) for i, table in enumerate(tables)],
         legend=LEGEND,
+        printed=[(f"printed-{i}", page_table(table)) for i, table in enumerate(printed_tables(board))],
         numbers=[(one, _value(one), board.methods.name(one.method)) for one in shown],
         filters=list(_filters(shown)),
         claims=page_table(claims_table(board)),
         claims_summary=page_table(claims_summary(board)),
         findings=board.findings,
-        methods=page_table(methods_table(board)),
+        methods=list(zip(methods_table(board).rows, board.methods.known.values(), strict=True)),
     )
 
 
@@ -161,7 +177,7 @@ def _value(one: Number) -> str:
 def _filters(shown: list[Number]) -> Iterator[tuple[str, int, list[str]]]:
     """Label, column and choices of each filter; a gain may hold several of the words."""
     yield "data set", 0, sorted({one.dataset for one in shown if one.dataset})
-    yield "IPC", 1, [str(ipc) for ipc in sorted({one.ipc for one in shown if one.ipc})]
+    yield "IPC", 1, [*(str(ipc) for ipc in sorted({one.ipc for one in shown if one.ipc})), "not stated"]
     yield "quantity", 3, sorted({one.quantity for one in shown})
     yield "kind", 6, ["printed", "measured"]
     yield "claimed gain", 8, [mark for mark in MARKS if mark != "error"]

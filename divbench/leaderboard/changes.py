@@ -12,7 +12,9 @@ from divbench.leaderboard.entries import Entry
 from divbench.report.render import Cell, Table
 
 Values = Mapping[str, Mapping[str, float | None]]
-"""Place of an entry -> metric and scope -> value."""
+"""Place of an entry -> metric, scope and which number of it -> number."""
+
+_NUMBERS = ("value", "low", "high", "n", "yardstick")  # columns of numbers.csv that are compared
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Change:
 
     Attributes:
         place: of the entry.
-        what: metric and scope.
+        what: metric, scope and, unless it is the value, which number of it.
         old, new: None: it was not there, or is gone.
     """
 
@@ -50,11 +52,15 @@ def _changes(place: str, old: Mapping[str, float | None], new: Mapping[str, floa
 
 
 def values_of(entries: Iterable[Entry]) -> Values:
-    """The numbers of entries."""
-    return {
-        entry.place: {_what(score.metric, score.scope): score.value for score in entry.result.scores}
-        for entry in entries
-    }
+    """The numbers of entries, as they stand in numbers.csv."""
+    found: dict[str, dict[str, float | None]] = {}
+    for entry in entries:
+        held = found.setdefault(entry.place, {})
+        for score in entry.result.scores:
+            low, high = (None, None) if score.interval is None else (score.interval.low, score.interval.high)
+            numbers = (score.value, low, high, float(len(score.values)), score.reference_value("iid"))
+            held |= {_what(score.metric, score.scope, name): one for name, one in zip(_NUMBERS, numbers, strict=True)}
+    return found
 
 
 def values_in(path: Path, content: str) -> Values:
@@ -68,15 +74,16 @@ def values_in(path: Path, content: str) -> Values:
         for row in csv.DictReader(io.StringIO(content), strict=True):
             if row["kind"] == "measured":
                 metric = f"{row['quantity']}/{row['network']}" if row["network"] else row["quantity"]
-                value = float(row["value"]) if row["value"] else None
-                found.setdefault(row["where"].removesuffix(".json"), {})[_what(metric, row["scope"])] = value
+                held = found.setdefault(row["where"].removesuffix(".json"), {})
+                for name in _NUMBERS:
+                    held[_what(metric, row["scope"], name)] = float(row[name]) if row[name] else None
     except (KeyError, ValueError, TypeError, AttributeError, csv.Error) as error:
         raise ResultError(f"{path}: is no table of numbers ({error}); write it: divbench leaderboard build") from error
     return found
 
 
-def values_at(reference: str, folder: Path) -> Values:
-    """The measured numbers of a commit of the repository that holds ``folder``; none where it has no numbers.csv.
+def values_at(reference: str, folder: Path) -> Values | None:
+    """The measured numbers of a commit of the repository that holds ``folder``; None where it has no numbers.csv there.
 
     Raises:
         ResultError: there is no repository or no such commit, or its numbers.csv is none.
@@ -85,7 +92,7 @@ def values_at(reference: str, folder: Path) -> Values:
         raise ResultError(f"--against {reference}: expected a branch, tag or commit, such as origin/main")
     commit = _git(folder, reference, "rev-parse", "--verify", "--quiet", f"{reference}^{{commit}}").strip()
     if not _git(folder, reference, "ls-tree", "--name-only", commit, "numbers.csv").strip():
-        return {}
+        return None
     content = _git(folder, reference, "show", f"{commit}:./numbers.csv")
     return values_in(Path(f"{reference}:{folder / 'numbers.csv'}"), content)
 
@@ -99,8 +106,8 @@ def changes_table(changes: Iterable[Change], tolerance: float) -> Table:
     return Table("Changed numbers", ["entry", "number", "old", "new", f"tolerance {tolerance:g}"], rows)
 
 
-def _what(metric: str, scope: str) -> str:
-    return f"{metric}, {scope} scope"
+def _what(metric: str, scope: str, name: str) -> str:
+    return f"{metric}, {scope} scope" + (f", {name}" if name != "value" else "")
 
 
 def _exact(value: float | None) -> str | None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from divbench.errors import DivbenchError
+from divbench.errors import DivbenchError, ResultError
 from divbench.leaderboard.board import Board, load_board
 from divbench.leaderboard.build import stale
 from divbench.leaderboard.changes import Change, changes_between, values_at, values_in, values_of
@@ -17,11 +17,13 @@ class Checked:
         board: None: it cannot be read, and ``problems`` says why.
         problems: lines, one for each.
         changes: of measured numbers, also those within the tolerance.
+        compared: whether there were published numbers to compare with.
     """
 
     board: Board | None
     problems: tuple[str, ...]
     changes: tuple[Change, ...]
+    compared: bool = True
 
 
 def check(folder: Path, tolerance: float, against: str | None = None) -> Checked:
@@ -30,11 +32,14 @@ def check(folder: Path, tolerance: float, against: str | None = None) -> Checked
     Args:
         folder: of the leaderboard.
         tolerance: share of itself by which a published number may change.
-        against: commit whose numbers are the published ones; None: those of the numbers.csv that is there.
+        against: commit whose numbers are the published ones; None: those of the numbers.csv that is there, which tells
+            changes only until the tables are written again.
 
     Raises:
-        ResultError: the numbers of ``against`` cannot be had.
+        ResultError: there is no such folder, or the numbers of ``against`` cannot be had.
     """
+    if not folder.is_dir():
+        raise ResultError(f"{folder}: there is no such folder; give that of a leaderboard: --folder leaderboards")
     published = None if against is None else values_at(against, folder)
     try:
         board = load_board(folder)
@@ -48,10 +53,16 @@ def check(folder: Path, tolerance: float, against: str | None = None) -> Checked
     problems = [
         f"{folder / name}: is not what the entries make of it; write it: divbench leaderboard build" for name in old
     ]
+    problems += [
+        f"claim {one.claim.id}, IPC {found.ipc}, {found.protocol}: {found.verdict.text}"
+        for one in board.stated
+        for found in one.measured
+        if found.verdict.status == "error"
+    ]
     beyond = sum(change.beyond(tolerance) for change in changes)
     if beyond:
         since = f"of {against}" if against else "that numbers.csv holds"
         problems.append(
-            f"{beyond} measured numbers {since} are gone or changed by more than {tolerance:g} of themselves"
+            f"measured numbers {since} that are gone or changed by over {tolerance:g} of themselves: {beyond}"
         )
-    return Checked(board, tuple(problems), tuple(changes))
+    return Checked(board, tuple(problems), tuple(changes), against is None or published is not None)

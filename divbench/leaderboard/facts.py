@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from divbench.leaderboard.reported import Entry, Paper, Settings, Source, Table, parts
+from divbench.leaderboard.reported import Paper, Printed, Settings, Source, Table, parts
 
 _BASE = {"%": 0.01, "h": 3600.0}  # of one, in units that compare: fractions, seconds
 
@@ -63,6 +63,11 @@ class Fact:
     def half_step(self) -> float:
         """Greatest error that rounding for print can have made, in the unit."""
         return 0.5 * 10.0**-self.decimals
+
+    @property
+    def is_setting(self) -> bool:
+        """Whether it is a hyper-parameter and no result."""
+        return self.quantity.startswith("setting: ")
 
     @property
     def scale(self) -> float:
@@ -137,7 +142,7 @@ def facts(papers: Iterable[Paper], aliases: Mapping[str, str] | None = None) -> 
             yield from _setting_facts(paper, settings, known)
 
 
-def _fact(paper: Paper, table: Table, row: str, column: str, cell: Entry, known: Mapping[str, str]) -> Fact:
+def _fact(paper: Paper, table: Table, row: str, column: str, cell: Printed, known: Mapping[str, str]) -> Fact:
     labels: dict[str, str] = {table.down: row, table.across: column}
     said = {axis: labels.get(axis) or getattr(table, axis) for axis in _TEXTS}
     value, std, printed = parts(cell)

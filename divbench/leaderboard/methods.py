@@ -58,7 +58,7 @@ class Methods:
         """Refuse a key that names no method, or joins what cannot be joined.
 
         Raises:
-            ResultError: a part around "+" is unknown, the first is an addition, or another is none.
+            ResultError: a part around "+" is unknown or stands twice, the first is an addition, or another is none.
         """
         for place, part in enumerate(key.split("+")):
             if part not in self.known:
@@ -67,6 +67,8 @@ class Methods:
             kind = self.known[part].kind
             if place == 0 and kind == "addition":
                 raise ResultError(f"{key!r}: {part!r} is an addition; name what it is added to first: 'sre2l+{part}'")
+            if key.split("+").count(part) > 1:
+                raise ResultError(f"{key!r}: {part!r} is added twice")
             if place > 0 and kind != "addition":
                 raise ResultError(f"{key!r}: only additions follow a '+', and {part!r} is of kind {kind!r}")
 
@@ -87,10 +89,10 @@ class Methods:
         places = {part: place for place, part in enumerate(self.known)}
         return tuple(places.get(part, len(places)) for part in key.split("+"))
 
-    def optimised(self, key: str) -> bool:
-        """Whether the pixels come from gradients, by the first part; False where that is not known."""
+    def kind(self, key: str) -> str:
+        """What the images are, by the first part; "" where that is not known."""
         first = self.known.get(key.split("+")[0])
-        return first is not None and first.kind == "optimised"
+        return "" if first is None else first.kind
 
 
 def load_methods(path: Path) -> Methods:

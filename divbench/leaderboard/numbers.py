@@ -10,9 +10,11 @@ from msgspec.structs import astuple
 from divbench.leaderboard.board import Board
 from divbench.leaderboard.entries import Entry
 from divbench.leaderboard.facts import Fact
-from divbench.leaderboard.measured import groups
+from divbench.leaderboard.measured import groups, takes_part
 from divbench.leaderboard.stated import MARKS, Stated, printed_for
 from divbench.results import ACCURACY, Score
+
+_OPEN = f"{MARKS['not measured']} not measured"
 
 
 class Number(Struct, frozen=True):
@@ -20,12 +22,14 @@ class Number(Struct, frozen=True):
 
     Attributes:
         kind: ``printed`` or ``measured``.
-        value, std, low, high: fractions, seconds or bare numbers: a printed "2.25 %" is 0.0225.
+        value, std, low, high: in ``unit``; a printed "2.25 %" is 0.0225, hours are seconds.
+        unit: "" of fractions and bare numbers.
         printed: as printed, with its unit; of a measured one "".
         scope: of a measured one, ``class`` or ``dataset``.
         n: synthetic sets, of an accuracy its runs; None: not stated.
         yardstick: coverage of as many fresh real images.
-        rank, of: among the entries of its table; None where one of them lacks the value, or the metric no direction.
+        rank, of: among the entries of its table but copies of real images; None where one of them lacks the value, or
+            the metric no direction, or there is one alone.
         protocol: of a measured one; of an accuracy with its recipe.
         where: table and cell, or the entry's file.
         gain: verdicts on the gain that a paper claims of it.
@@ -45,6 +49,7 @@ class Number(Struct, frozen=True):
     std: float | None = None
     low: float | None = None
     high: float | None = None
+    unit: str = ""
     printed: str = ""
     n: int | None = None
     yardstick: float | None = None
@@ -65,7 +70,7 @@ def _measured(board: Board) -> Iterator[Number]:
     asked: dict[tuple[str, str, str, str], list[Stated]] = {}
     for one in board.stated:
         asked.setdefault((one.dataset, one.candidate, one.claim.metric, one.claim.scope), []).append(one)
-    for entries in groups(board):
+    for entries in groups(board.entries):
         ranked = _ranked(entries)
         for entry in entries:
             for score in entry.result.scores:
@@ -78,7 +83,8 @@ def _number(entry: Entry, score: Score, ranked: Sequence[float], stated: Sequenc
     quantity, _, network = score.metric.partition("/")
     value = score.value
     trained = entry.result.accuracy(network) if network else None
-    marks = [one.mark(entry.ipc, entry.protocol) for one in stated if one.ipc in (None, entry.ipc)]
+    verdicts = [m for one in stated for m in one.measured if (m.ipc, m.protocol) == (entry.ipc, entry.protocol)]
+    asked = any(one.ipc in (None, entry.ipc) for one in stated)
     return Number(
         kind="measured",
         dataset=entry.dataset,
@@ -87,26 +93,27 @@ def _number(entry: Entry, score: Score, ranked: Sequence[float], stated: Sequenc
         quantity=quantity,
         scope=score.scope,
         network=network,
-        embedder=(entry.result.embedder or "") if not network else "",
+        embedder="" if network or entry.result.protocol is None else entry.result.protocol.embedder,
         variant="",
         value=value,
         low=None if score.interval is None else score.interval.low,
         high=None if score.interval is None else score.interval.high,
         n=len(score.values),
         yardstick=score.reference_value("iid"),
-        rank=1 + ranked.index(value) if ranked and value is not None else None,
-        of=len(ranked) or None,
+        rank=1 + ranked.index(value) if value in ranked and takes_part(entry) else None,
+        of=len(ranked) if value in ranked and takes_part(entry) else None,
         protocol=entry.protocol if trained is None else f"{trained.recipe} {trained.digest}",
         where=f"{entry.place}.json",
-        gain=", ".join(f"{MARKS[mark]} {mark}" for mark in dict.fromkeys(marks)),
+        gain=", ".join(dict.fromkeys(m.words for m in verdicts)) or (_OPEN if asked else ""),
     )
 
 
 def _ranked(entries: Sequence[Entry]) -> dict[tuple[str, str], list[float]]:
-    """Metric and scope -> values, the best first; only where every entry has one, accuracies under one recipe."""
+    """Metric and scope -> values, the best first; where every entry that takes part has one, under one recipe."""
+    rivals = [entry for entry in entries if takes_part(entry)]
     found: dict[tuple[str, str], list[Score]] = {}
     recipes: dict[str, set[str]] = {}
-    for entry in entries:
+    for entry in rivals:
         for score in entry.result.scores:
             found.setdefault((score.metric, score.scope), []).append(score)
         for one in entry.result.accuracies:
@@ -115,18 +122,14 @@ def _ranked(entries: Sequence[Entry]) -> dict[tuple[str, str], list[float]]:
     for (metric, scope), scores in found.items():
         values = [value for score in scores if (value := score.value) is not None]
         better = scores[0].higher_is_better
-        if better is not None and len(values) == len(entries) and len(recipes.get(metric, ())) < 2:
+        if better is not None and len(values) == len(rivals) > 1 and len(recipes.get(metric, ())) < 2:
             ranked[metric, scope] = sorted(values, reverse=better)
     return ranked
 
 
 def _printed(board: Board) -> Iterator[Number]:
-    noted: dict[int, list[int]] = {}
-    for number, finding in enumerate(board.findings, 1):
-        for fact in finding.facts:
-            noted.setdefault(id(fact), []).append(number)
     for fact in board.facts:
-        if not fact.quantity.startswith("setting: "):
+        if not fact.is_setting:
             yield Number(
                 kind="printed",
                 dataset=fact.dataset,
@@ -139,10 +142,11 @@ def _printed(board: Board) -> Iterator[Number]:
                 variant=fact.variant,
                 value=_exact(fact.base),
                 std=None if fact.std is None else _exact(fact.std * fact.scale),
+                unit=fact.base_unit,
                 printed=fact.shown,
                 where=fact.place,
                 gain=_gain(fact, board.stated),
-                findings=tuple(noted.get(id(fact), ())),
+                findings=tuple(board.found.get(id(fact), ())),
             )
 
 
@@ -157,8 +161,7 @@ def _gain(fact: Fact, stated: Sequence[Stated]) -> str:
     for one in stated:
         if one.candidate == fact.method and printed_for(fact, one):
             said += [f"✗ {one.printed} as printed"] if one.printed != "holds" else []
-            found = [f"{MARKS[m.verdict.status]} {m.verdict.status} (IPC {m.ipc})" for m in one.measured]
-            said += found or [f"{MARKS['not measured']} not measured"]
+            said += [f"{m.words} (IPC {m.ipc})" for m in one.measured] or [_OPEN]
     return ", ".join(dict.fromkeys(said))
 
 

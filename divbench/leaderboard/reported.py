@@ -51,7 +51,7 @@ class Cell(Struct, frozen=True, forbid_unknown_fields=True):
     printed: str = ""
 
 
-Entry = Decimal | int | tuple[Decimal | int, Decimal | int] | Cell
+Printed = Decimal | int | tuple[Decimal | int, Decimal | int] | Cell
 
 
 class Table(Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,7 +76,7 @@ class Table(Struct, frozen=True, forbid_unknown_fields=True):
     down: Axis
     across: Axis
     columns: tuple[str, ...]
-    rows: dict[str, dict[str, Entry]]
+    rows: dict[str, dict[str, Printed]]
     block: str = ""
     units: dict[str, str] = {}
     note: str = ""
@@ -193,7 +193,7 @@ def _where(data: dict[str, Any], message: str) -> str:
         for row, cells in entry["rows"].items():
             for column, cell in cells.items() if isinstance(cells, dict) else ():
                 try:
-                    _convert(cell, Entry)
+                    _convert(cell, Printed)
                 except msgspec.ValidationError:
                     return f"{name}{row}, {column}: "
     return name
@@ -238,7 +238,7 @@ def _problems(table: Table) -> Iterator[str]:
             yield f"column {column!r} has no cell in any row; leave it out"
 
 
-def parts(cell: Entry) -> tuple[Decimal | int, Decimal | int | None, str]:
+def parts(cell: Printed) -> tuple[Decimal | int, Decimal | int | None, str]:
     """Value, deviation and printed text."""
     if isinstance(cell, Cell):
         value, std, printed = cell.value, cell.std, cell.printed

@@ -26,20 +26,31 @@ from divbench.results import Result
 
 Mark = Literal["holds", "inconclusive", "refuted", "error", "not measured"]
 MARKS: dict[Mark, str] = {"holds": "✓", "inconclusive": "?", "refuted": "✗", "error": "!", "not measured": "○"}
-PRINTED_NETWORKS = {
+_PRINTED_NETWORKS = {
     "resnet18": ("ResNet-18",),
     "resnet50": ("ResNet-50",),
     "resnet101": ("ResNet-101",),
-    "convnet3": ("ConvNet", "ConvNetW128"),
-    "convnet4": ("ConvNet", "ConvNetW128"),
-    "convnet5": ("ConvNet",),
     "vgg16": ("VGG-16",),
     "mobilenetv2": ("MobileNetV2",),
     "shufflenetv2": ("ShuffleNet",),
     "vit": ("ViT",),
 }
-"""What papers call the networks of students; theirs has the depth that the size of the images asks for."""
+_CONVNETS = {"cifar10": "convnet3", "cifar100": "convnet3", "tiny-imagenet": "convnet4"}  # by the size of images
 _NAME = re.compile(r"([^/]+)/(?:ipc([1-9]\d*)/)?([^/]+)")
+
+
+def printed_as(network: str, dataset: str) -> tuple[str, ...]:
+    """What papers call a network of students; their ConvNets have the depth that the size of the images asks for.
+
+    >>> printed_as("convnet3", "cifar10"), printed_as("convnet3", "tiny-imagenet")
+    (('ConvNet', 'ConvNetW128'), ())
+    """
+    return ("ConvNet", "ConvNetW128") if _CONVNETS.get(dataset) == network else _PRINTED_NETWORKS.get(network, ())
+
+
+def networks_of(dataset: str) -> tuple[str, ...]:
+    """The networks of students that papers print on a data set."""
+    return tuple(n for n in (*_PRINTED_NETWORKS, _CONVNETS.get(dataset, "")) if n)
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,18 @@ class Measured:
     ipc: int
     protocol: str
     verdict: Verdict
+
+    @property
+    def about(self) -> str:
+        """``the method`` where both sides have several sets, else ``these sets``."""
+        gain = self.verdict.gain
+        return "" if gain is None else gain.about
+
+    @property
+    def words(self) -> str:
+        """Sign and words, with what the verdict is about."""
+        status = self.verdict.status
+        return f"{MARKS[status]} {status}{' for these sets' if self.about == 'these sets' else ''}"
 
 
 @dataclass(frozen=True)
@@ -94,6 +117,12 @@ class Stated:
         found = (one.verdict.status for one in self.measured if (one.ipc, one.protocol) == (ipc, protocol))
         return next(found, "not measured")
 
+    def sign(self, ipc: int, protocol: str) -> str:
+        """The sign of `mark`, in brackets where the verdict is about the very sets and not about the methods."""
+        about = [one.about for one in self.measured if (one.ipc, one.protocol) == (ipc, protocol)]
+        sign = MARKS[self.mark(ipc, protocol)]
+        return f"({sign})" if about == ["these sets"] else sign
+
 
 def load_stated(
     paths: Iterable[Path], facts: Sequence[Fact], entries: Sequence[Entry], methods: Methods
@@ -134,7 +163,8 @@ def printed_for(fact: Fact, one: Stated) -> bool:
         (fact.paper, fact.dataset, fact.quantity) == (one.paper, one.dataset, one.quantity)
         and fact.ipc == one.ipc
         and fact.method in (one.baseline, one.candidate)
-        and (not network or fact.network in PRINTED_NETWORKS.get(network, ()))
+        and fact.table == one.claim.source
+        and (not network or fact.network in printed_as(network, one.dataset))
         and not (fact.variant or fact.baseline)
     )
 
@@ -170,7 +200,7 @@ def _check_printed(one: Stated, facts: Sequence[Fact]) -> None:
 
 
 def _judged(claims: Sequence[Stated], entries: Sequence[Entry]) -> list[Stated]:
-    """All claims of one place at once, as those of the same two entries share the chance of a false alarm."""
+    """All at once: claims of one file about the same two entries share the chance of a false alarm."""
     held: dict[tuple[str, str], dict[tuple[int, str], Entry]] = {}
     for entry in entries:
         held.setdefault((entry.dataset, entry.method), {})[entry.ipc, entry.protocol] = entry
@@ -183,7 +213,8 @@ def _judged(claims: Sequence[Stated], entries: Sequence[Entry]) -> list[Stated]:
             if other is None or (one.ipc is not None and one.ipc != entry.ipc):
                 continue
             if all(_holds(result, one.claim) for result in (entry.result, other.result)):
-                concrete = replace(one.claim, baseline=entry.place, candidate=other.place)
+                family = f"{one.file} | {entry.place} | {other.place}"
+                concrete = replace(one.claim, baseline=entry.place, candidate=other.place, family=family)
                 asked.append((index, entry.ipc, entry.protocol, concrete))
     measured: dict[int, list[Measured]] = {}
     verdicts = judge_claims([claim for *_, claim in asked], results.__getitem__)

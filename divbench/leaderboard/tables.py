@@ -14,22 +14,19 @@ def claims_table(board: Board) -> Table:
     rows: list[list[Cell]] = []
     for one in board.stated:
         before, after = one.claim.claimed or (None, None)
-        said = {"holds": "✓ holds", "equal": "✗ equal", "worse": "✗ worse"}[one.printed]
-        found = [
-            f"{MARKS[m.verdict.status]} {m.verdict.status} at IPC {m.ipc}: {_gain(m.verdict.measured)}"
-            for m in one.measured
-        ]
+        said = {"holds": "✓ holds", "equal": "✗ equal as printed", "worse": "✗ worse"}[one.printed]
+        found = [f"{m.words} at IPC {m.ipc}: {_pair(m.verdict.measured)}" for m in one.measured]
         rows.append(
             [
                 f"{one.paper}: {one.claim.source}", one.dataset, one.ipc, board.methods.name(one.candidate),
-                one.claim.metric, before, after, said, "; ".join(found) or "– not measured",
+                one.claim.metric, before, after, said, "; ".join(found) or f"{MARKS['not measured']} not measured",
             ]
         )  # fmt: skip
     columns = ["where", "data set", "IPC", "method", "metric", "without", "with", "as printed", "measured"]
     return Table("Claims", columns, rows)
 
 
-def _gain(pair: tuple[float | None, float | None]) -> str:
+def _pair(pair: tuple[float | None, float | None]) -> str:
     return " → ".join("–" if value is None else f"{value:.4g}" for value in pair)
 
 
@@ -40,11 +37,11 @@ def claims_summary(board: Board) -> Table:
         claims = [one for one in board.stated if one.file == file]
         printed = [sum(one.printed == word for one in claims) for word in ("holds", "equal", "worse")]
         marks = [one.verdict.status for claim in claims for one in claim.measured]
-        measured_ = [marks.count(word) for word in ("holds", "inconclusive", "refuted")]
-        rows.append([file, len(claims), *printed, *measured_, sum(not claim.measured for claim in claims)])
+        measured = [marks.count(word) for word in ("holds", "inconclusive", "refuted", "error")]
+        rows.append([file, len(claims), *printed, *measured, sum(not claim.measured for claim in claims)])
     names = ["claims", "in all", "printed: hold", "equal", "worse"]
     return Table(
-        "Claims", [*names, "measured: hold", "inconclusive", "refuted", "not measured"], rows,
+        "Claims", [*names, "measured: hold", "inconclusive", "refuted", "error", "not measured"], rows,
         ["measured: one verdict for each number of images per class and protocol"],
     )  # fmt: skip
 
@@ -80,9 +77,9 @@ def methods_table(board: Board) -> Table:
     rows: list[list[Cell]] = []
     for key, one in board.methods.known.items():
         held = sum(key in entry.method.split("+") for entry in board.entries)
-        printed = sum(key in fact.method.split("+") for fact in board.facts)
+        printed = sum(key in fact.method.split("+") for fact in board.facts if not fact.is_setting)
         cite = ", ".join(
             part for part in (one.authors, one.title, one.venue, one.arxiv and f"arXiv:{one.arxiv}") if part
         )
         rows.append([one.name, key, one.kind, held, printed, cite or None, one.code or None])
-    return Table("Methods", ["method", "key", "images", "entries", "printed", "source", "code"], rows)
+    return Table("Methods", ["method", "key", "kind", "entries", "printed", "source", "code"], rows)

@@ -30,7 +30,14 @@ class Measured(NamedTuple):
     p: float | None = None
 
 
-Cell = str | int | float | Measured | None
+class Labelled(NamedTuple):
+    """A text that is sorted by a number."""
+
+    text: str
+    key: float
+
+
+Cell = Labelled | str | int | float | Measured | None
 
 
 @dataclass
@@ -90,6 +97,8 @@ def text(cell: Cell) -> str:
     """What people see of a cell: four significant digits; of a measured value the two that its interval leaves it."""
     if cell is None:
         return "–"
+    if isinstance(cell, Labelled):
+        return cell.text
     if isinstance(cell, Measured):
         half = (cell.high - cell.low) / 2
         digits = min(5, max(0, 1 - math.floor(math.log10(half)))) if half > 0 else 4
@@ -102,6 +111,8 @@ def sort_key(cell: Cell) -> float | str | None:
     """What a cell is sorted by: a number, of a measured one its value; a text; or None for a missing one."""
     if isinstance(cell, Measured):
         return cell.value
+    if isinstance(cell, Labelled):
+        return cell.key
     return cell if cell is None or isinstance(cell, str) else float(cell)
 
 
@@ -267,8 +278,9 @@ def _flat(row: list[Cell], parts: Sequence[int]) -> list[Any]:
     """The cells of a row, each in as many parts as its column has."""
     out: list[Any] = []
     for cell, count in zip(row, parts, strict=True):
-        whole = list(cell) if isinstance(cell, Measured) else [cell, None, None, None]
-        out += whole[:count] if count > 1 else [_plain(cell) if isinstance(cell, str) else cell]
+        plain = cell.text if isinstance(cell, Labelled) else cell
+        whole = list(plain) if isinstance(plain, Measured) else [plain, None, None, None]
+        out += whole[:count] if count > 1 else [_plain(plain) if isinstance(plain, str) else plain]
     return out
 
 

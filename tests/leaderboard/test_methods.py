@@ -61,7 +61,7 @@ def test_spellings(methods):
     assert methods.aliases.keys() > methods.known.keys()
 
 
-def test_optimised_is_said_by_the_first_part(methods):
+def test_the_kind_is_that_of_the_first_part(methods):
     keys = ("sre2l", "sre2l+dire", "random", "rded+dire", "d4m", "dire", "Other", "")
     assert [key for key in keys if methods.optimised(key)] == ["sre2l", "sre2l+dire"]
 

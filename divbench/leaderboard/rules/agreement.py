@@ -43,7 +43,9 @@ def _any_differ(group: Sequence[Fact]) -> bool:
 
 def _listed(group: Sequence[Fact]) -> str:
     what = f"{group[0].quantity.removeprefix('setting: ')} of {group[0].method}"
-    return f"{what}: " + "; ".join(f"{f.shown} ({f.place})" for f in group)
+    notes = {f.note for f in group}
+    said = {f: f", {f.note}" if f.note and len(notes) > 1 else "" for f in group}
+    return f"{what}: " + "; ".join(f"{f.shown} ({f.place}{said[f]})" for f in group)
 
 
 def _readings(group: Sequence[Fact]) -> str:

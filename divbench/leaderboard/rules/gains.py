@@ -34,7 +34,7 @@ def refuted_improvement(facts: Sequence[Fact]) -> Iterator[Draft]:
     """A paper whose point is that the addition improves prints a row where it does not."""
     for pair in comparisons(facts):
         if pair.outcome < 1:
-            words = "worse" if pair.outcome < 0 else "equal"
+            words = "worse" if pair.outcome < 0 else "equal as printed"
             yield (
                 ("error" if pair.outcome < 0 else "warning"),
                 [pair.before, pair.after],

@@ -44,11 +44,11 @@ def vendi_against_cosine(facts: Sequence[Fact]) -> Iterator[Draft]:
             continue
         impossible = all(least > mixture_bound(n, s) for n in sizes)
         severity: Severity = "error" if impossible else "warning" if len(above) == len(sizes) else "info"
-        needed = least_images(vendi.value, cosine.value)
-        allowed = _numbers((vendi_bound(n, cosine.value) for n in sizes), 2)
+        needed = least_images(least, s)
+        allowed = _numbers((vendi_bound(n, s) for n in sizes), 2)
         text = f"cosine {cosine.printed} allows Vendi <= {allowed} at n = {_listed_sizes(sizes)} per class"
         needs = f"n >= {needed}" if needed else "more images than any"
-        yield severity, [cosine, vendi], f"{text}; {vendi.printed} is printed, which needs {needs}"
+        yield severity, [cosine, vendi], f"{text}; {vendi.printed} is printed, which needs {needs}, rounding considered"
 
 
 def coverage_against_iid(facts: Sequence[Fact]) -> Iterator[Draft]:
@@ -69,7 +69,11 @@ def coverage_against_iid(facts: Sequence[Fact]) -> Iterator[Draft]:
         )
         low, high = fact.base - fact.rounding, fact.base + fact.rounding
         if low > max(lines):
-            yield "warning", [fact], f"coverage {fact.shown} is above its yardstick at every plausible n: {beside}"
+            yield (
+                "warning",
+                [fact],
+                f"coverage {fact.shown} is above its yardstick at n = {_listed_sizes(sizes)}: {beside}",
+            )
         elif fact.ipc is None and low > iid_coverage(CLASS_SIZE[fact.dataset], 50):
             yield "info", [fact], f"coverage {fact.shown} is above its yardstick unless n is about 100: {beside}"
         elif high < 0.1 * min(lines):

@@ -25,14 +25,17 @@ def coverage_against_collapse(
     for fact in facts:
         if fact.quantity == "coverage":
             printed.setdefault((fact.dataset, fact.method), []).append(fact)
+    measured: dict[Fact, list[str]] = {}
     for entry in entries:
         score = next((s for s in entry.result.scores if (s.metric, s.scope) == ("coverage", "class")), None)
         value, collapse = (None, None) if score is None else (score.value, score.reference_value("collapse"))
-        about = [f for f in printed.get((entry.dataset, entry.method), ()) if f.ipc in (None, entry.ipc)]
-        if about and value is not None and collapse is not None and value <= collapse:
-            yield (
-                "info",
-                about,
-                f"{entry.place}: coverage {value:.4g}, and near-copies of the class means reach {collapse:.4g}: at "
-                f"IPC {entry.ipc} coverage is no evidence of diversity",
-            )
+        if value is not None and collapse is not None and value <= collapse:
+            for fact in printed.get((entry.dataset, entry.method), ()):
+                if fact.ipc in (None, entry.ipc):
+                    said = f"{value:.4g} beside {collapse:.4g} at IPC {entry.ipc} under {entry.protocol}"
+                    measured.setdefault(fact, []).append(said)
+    for fact, said_ in measured.items():
+        text = (
+            "coverage measured here does not beat near-copies of the class means, so it is no evidence of diversity: "
+        )
+        yield "info", [fact], text + "; ".join(said_)
