@@ -63,7 +63,7 @@ def test_spellings(methods):
 
 def test_the_kind_is_that_of_the_first_part(methods):
     keys = ("sre2l", "sre2l+dire", "random", "rded+dire", "d4m", "dire", "Other", "")
-    assert [key for key in keys if methods.optimised(key)] == ["sre2l", "sre2l+dire"]
+    assert [key for key in keys if methods.kind(key) == "optimised"] == ["sre2l", "sre2l+dire"]
 
 
 def test_order_is_that_of_the_file(methods):
