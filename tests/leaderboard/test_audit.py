@@ -82,7 +82,8 @@ def test_bounds_of_methods_md_17_2(cosine, score, bounds, least):
 def test_identical_images_never_have_a_greater_score():
     assert least_images(1.01, 1.0) is None
     (finding,) = audit([fact("cosine", 1.0, decimals=6), fact("vendi", 5.0)])
-    assert (finding.severity, finding.text[-35:]) == ("error", "which needs more images than any, rounding considered"[-35:])
+    assert finding.severity == "error"
+    assert finding.text.endswith("5.00 is printed, which needs more images than any, rounding considered")
 
 
 @pytest.mark.parametrize("n", [2, 10, 100])
