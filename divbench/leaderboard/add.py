@@ -1,7 +1,7 @@
 """A result becomes an entry: named, without the folders of the machine that made it, at its place."""
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import msgspec
@@ -57,24 +57,37 @@ def add(
 
 def _tidy(result: Result) -> Result:
     """The result with names of files instead of their paths, wherever it names some."""
-    kept = {"protocol", "protocol_digest", "embedder"}  # which the digest is of
-    data = {key: one if key in kept else _without_folders(one) for key, one in msgspec.to_builtins(result).items()}
-    tidied: Result = msgspec.convert(data, Result)
+    tidied: Result = msgspec.convert(_without_folders(msgspec.to_builtins(result)), Result)
     return tidied
 
 
-def _without_folders(part: Any) -> Any:
+def _without_folders(part: Any, key: str = "") -> Any:
     if isinstance(part, dict):
-        return {key: _without_folders(one) for key, one in part.items()}
+        return {name: one if name in _KEPT else _without_folders(one, name) for name, one in part.items()}
     if isinstance(part, list | tuple):
-        return [_without_folders(one) for one in part]
-    return _PATH.sub(r"\1", part.replace("divbench/__main__.py", "divbench")) if isinstance(part, str) else part
+        return [_without_folders(one, key) for one in part]
+    if not isinstance(part, str):
+        return part
+    return _argument(part) if key == "argv" else _PATH.sub(r"\1", part)
+
+
+def _argument(words: str) -> str:
+    """Of a command line: a path is one to its end, spaces and all."""
+    option, path = re.fullmatch(r"(-[a-zA-Z](?=[/~])|[\w.-]+=(?:[\w.-]+=)?|)(.*)", words, re.DOTALL).groups()  # type: ignore[union-attr]
+    for kind in (PurePosixPath, PureWindowsPath):
+        if kind(path).name and (kind(path).is_absolute() or path.startswith(("~", "../", "..\\"))):
+            return option + ("divbench" if path.endswith("divbench/__main__.py") else kind(path).name)
+    return _PATH.sub(r"\1", words)
+
+
+_KEPT = {"protocol", "protocol_digest", "embedder", "classes"}
+"""Which the digest is of, or which only look like paths."""
 
 
 _PATH = re.compile(
     r"""(?:(?<![\w.)/\\:~-])|(?<=file://))          # where a path may begin, and an address of the web does not
     (?:~[\w.-]*|[A-Za-z]:|(?:\.\.[/\\])*\.\.)?    # nothing, ~, C: or ../..
-    (?:[/\\]+[^/\\\s'",;=]+)*[/\\]+               # folders
+    (?:[/\\]+[^/\\\s'",;=]+)+[/\\]+               # folders
     ([^/\\\s'",;=]+)                              # and the name""",
     re.VERBOSE,
 )

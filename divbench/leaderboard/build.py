@@ -15,7 +15,7 @@ from divbench.leaderboard.stated import MARKS
 from divbench.leaderboard.tables import claims_summary, claims_table, methods_table
 from divbench.report.cells import page_table
 from divbench.report.filled import filled
-from divbench.report.render import Cell, Measured, Table, render, text
+from divbench.report.render import Cell, Measured, Table, in_markdown, render, text
 
 HEADLINE = ("accuracy", "coverage", "vendi", "cosine")
 """What the page shows of measured numbers, inside classes; the CSV holds all of them."""
@@ -55,7 +55,7 @@ def readme(board: Board, tables: Sequence[Table]) -> str:
         "Every number: [numbers.csv](numbers.csv).",
         "## Measured",
         "\n".join(f"- {line}" for line in LEGEND),
-        *(_markdown(_entries_alone(board, table), "###") for table in tables),
+        *(_markdown(_entries_alone(table), "###") for table in tables),
         *([] if board.entries else ["Nothing yet."]),
         "## Claims",
         "What papers claim that an addition gains, held against the numbers that they print and against entries.",
@@ -92,13 +92,12 @@ def _count(number: int, one: str, several: str) -> str:
 def _markdown(table: Table, level: str) -> str:
     """A table under a heading instead of its title."""
     body = render(table, "markdown").partition("\n\n")[2]
-    return f"{level} {table.title}\n\n{body.strip()}"
+    return f"{level} {in_markdown(table.title)}\n\n{body.strip()}"
 
 
-def _entries_alone(board: Board, table: Table) -> Table:
-    """Without the methods that have printed numbers alone: those stand on the page."""
-    names = {board.methods.name(entry.method) for entry in board.entries}
-    kept = [i for i, row in enumerate(table.rows) if row[0] in names or str(row[0]).startswith("(")]
+def _entries_alone(table: Table) -> Table:
+    """Without the methods that have printed numbers alone, and so no sets: those stand on the page."""
+    kept = [i for i, row in enumerate(table.rows) if row[table.columns.index("sets")] is not None]
     bold = {(kept.index(i), j) for i, j in table.bold if i in kept}
     return dataclasses.replace(table, rows=[table.rows[i] for i in kept], bold=bold)
 
@@ -120,14 +119,14 @@ def _failing(board: Board) -> list[str]:
             line = f"{what}, IPC {m.ipc}: {m.verdict.text}"
             refuted += [line] if m.verdict.status == "refuted" else []
             open_ += [line] if m.verdict.status == "inconclusive" else []
-    return [f"{title}\n\n" + "\n".join(lines) for title, lines in lists.items() if lines]
+    return [f"{title}\n\n" + "\n".join(map(in_markdown, lines)) for title, lines in lists.items() if lines]
 
 
 def _grave(board: Board) -> list[str]:
     """Errors and warnings, by their number."""
     found = [(number, one) for number, one in enumerate(board.findings, 1) if one.severity != "info"]
     lines = [f"- [{number}] {one.severity}, {one.rule}: {one.place}: {one.text}" for number, one in found]
-    return ["\n".join(lines)] if lines else []
+    return ["\n".join(map(in_markdown, lines))] if lines else []
 
 
 def audit_summary(board: Board) -> Table:

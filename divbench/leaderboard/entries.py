@@ -62,13 +62,13 @@ def entry_of(result: Result, dataset: str, method: str, methods: Methods) -> Ent
         ResultError: the result was not scored, its classes have unequal numbers of images, the method is not known, or
             the data set's key is none.
     """
-    methods.check(method)
-    if not _DATASET.fullmatch(dataset):
-        raise ResultError(f"{dataset!r} is no key of a data set: expected lower case, digits and '-', as in cifar10")
     if result.protocol is None or result.protocol_digest is None:
         raise ResultError(
             f"{result.name}: holds accuracies alone; score its images into the same file: divbench score ... -o FILE"
         )
+    methods.check(method)
+    if not _DATASET.fullmatch(dataset):
+        raise ResultError(f"{dataset!r} is no key of a data set: expected lower case, digits and '-', as in cifar10")
     if result.ipc is None or result.ipc[0] != result.ipc[1] or result.ipc[0] < 1:
         found = "no labels" if result.ipc is None else f"{result.ipc[0]} to {result.ipc[1]} images per class"
         raise ResultError(f"{result.name}: has {found}; a leaderboard compares sets of equal size: score it with --ipc")
@@ -105,11 +105,6 @@ def _load(path: Path, folder: Path, methods: Methods) -> Entry:
         raise ResultError(f"{path}: {problem}") from None
     if f"{entry.place}.json" != "/".join(parts):
         raise ResultError(f"{path}: holds the result of {entry.place}.json; move it there")
-    if entry.result.name != result.name:
-        raise ResultError(
-            f"{path}: calls itself {result.name!r}, and methods.toml {entry.result.name!r}; add it again: "
-            "divbench leaderboard add FILE --method KEY --replace"
-        )
     return entry
 
 

@@ -29,7 +29,7 @@ LEGEND = (
     "every number of them; where a paper, its README or its code differ, all values are given; [4] is a finding of the "
     "audit. Runs that others report in issues are left out.",
     "Gain: of the method over the one that it was added to, as a paper claims it, tested on the entries: "
-    + ", ".join(f"{sign} {mark}" for mark, sign in MARKS.items() if mark != "error")
+    + ", ".join(f"{sign} {mark}" for mark, sign in MARKS.items())
     + "; (✗) in brackets: about these very sets, not about the methods, which takes several seeds.",
     "/ i.i.d.: coverage beside that of as many fresh real images, no upper bound. Rows in brackets: yardsticks "
     "and controls, scored as the entries are.",
@@ -228,12 +228,13 @@ def _printed(board: Board, place: Place, metric: str, facts: Sequence[Fact]) -> 
     if by_method:
         title = f"{name}{' %' if metric != name else ''} printed"
         yield Column(title, None, {method: _said(board, held) for method, held in by_method.items()})
-    marks: dict[str, Cell] = {
-        one.candidate: one.sign(place.ipc or 0, place.protocol)
-        for one in board.stated
-        if (one.claim.metric, one.dataset) == (metric, place.dataset)
-        and (one.ipc == place.ipc or (one.ipc is None and place.protocol))
-    }
+    marks: dict[str, Cell] = {}
+    for one in board.stated:
+        asked = one.ipc == place.ipc or (one.ipc is None and place.protocol)
+        if asked and (one.dataset, one.claim.metric, one.claim.scope) == (place.dataset, metric, "class"):
+            said = one.sign(place.ipc or 0, place.protocol) if place.protocol else one.signs
+            before = marks.get(one.candidate)
+            marks[one.candidate] = f"{before} {said}" if before else said
     if marks:
         yield Column(f"gain in {name}", None, marks, missing="")
 

@@ -68,6 +68,12 @@ class Measured:
         return "" if gain is None else gain.about
 
     @property
+    def sign(self) -> str:
+        """The sign of the verdict, in brackets where it is about the very sets and not about the methods."""
+        sign = MARKS[self.verdict.status]
+        return f"({sign})" if self.about == "these sets" else sign
+
+    @property
     def words(self) -> str:
         """Sign and words, with what the verdict is about."""
         status = self.verdict.status
@@ -112,16 +118,15 @@ class Stated:
         change = (after - before) * BETTER[self.quantity]
         return "holds" if change > 0 else "worse" if change < 0 else "equal"
 
-    def mark(self, ipc: int, protocol: str) -> Mark:
-        """The verdict of the entries of ``ipc`` and ``protocol``."""
-        found = (one.verdict.status for one in self.measured if (one.ipc, one.protocol) == (ipc, protocol))
-        return next(found, "not measured")
-
     def sign(self, ipc: int, protocol: str) -> str:
-        """The sign of `mark`, in brackets where the verdict is about the very sets and not about the methods."""
-        about = [one.about for one in self.measured if (one.ipc, one.protocol) == (ipc, protocol)]
-        sign = MARKS[self.mark(ipc, protocol)]
-        return f"({sign})" if about == ["these sets"] else sign
+        """The sign of what the entries of ``ipc`` and ``protocol`` say."""
+        found = (one.sign for one in self.measured if (one.ipc, one.protocol) == (ipc, protocol))
+        return next(found, MARKS["not measured"])
+
+    @property
+    def signs(self) -> str:
+        """All that was measured, with the images per class."""
+        return ", ".join(f"{one.sign} IPC {one.ipc}" for one in self.measured) or MARKS["not measured"]
 
 
 def load_stated(
@@ -200,7 +205,7 @@ def _check_printed(one: Stated, facts: Sequence[Fact]) -> None:
 
 
 def _judged(claims: Sequence[Stated], entries: Sequence[Entry]) -> list[Stated]:
-    """All at once: claims of one file about the same two entries share the chance of a false alarm."""
+    """All at once: claims of one file and family share the chance of a false alarm, among entries of one table."""
     held: dict[tuple[str, str], dict[tuple[int, str], Entry]] = {}
     for entry in entries:
         held.setdefault((entry.dataset, entry.method), {})[entry.ipc, entry.protocol] = entry
@@ -213,7 +218,7 @@ def _judged(claims: Sequence[Stated], entries: Sequence[Entry]) -> list[Stated]:
             if other is None or (one.ipc is not None and one.ipc != entry.ipc):
                 continue
             if all(_holds(result, one.claim) for result in (entry.result, other.result)):
-                family = f"{one.file} | {entry.place} | {other.place}"
+                family = f"{one.file} | {one.claim.group} | {entry.ipc} | {entry.protocol}"
                 concrete = replace(one.claim, baseline=entry.place, candidate=other.place, family=family)
                 asked.append((index, entry.ipc, entry.protocol, concrete))
     measured: dict[int, list[Measured]] = {}

@@ -135,18 +135,23 @@ def _text_list(notes: list[str]) -> list[str]:
     return [f"- {note}" for note in notes]
 
 
+def in_markdown(words: str) -> str:
+    """Words of people, without signs that Markdown would take for its own."""
+    return words.translate(_MARKDOWN)
+
+
 def _markdown_table(table: Table, notes: list[str]) -> str:
     def cell(r: int, c: int) -> str:
-        shown = text(table.rows[r][c]).translate(_MARKDOWN)
+        shown = in_markdown(text(table.rows[r][c]))
         return f"**{shown}**" if (r, c) in table.bold else shown
 
-    columns = [column.translate(_MARKDOWN) for column in table.columns]
+    columns = [in_markdown(column) for column in table.columns]
     body = _tabulated(table, "pipe", columns, _grid(table, cell))
-    return "\n".join([table.title.translate(_MARKDOWN), "", body, "", *_markdown_list(notes)]).rstrip() + "\n"
+    return "\n".join([in_markdown(table.title), "", body, "", *_markdown_list(notes)]).rstrip() + "\n"
 
 
 def _markdown_list(notes: list[str]) -> list[str]:
-    return [f"- {note.translate(_MARKDOWN)}" for note in notes]
+    return [f"- {in_markdown(note)}" for note in notes]
 
 
 def _latex_table(table: Table, notes: list[str]) -> str:

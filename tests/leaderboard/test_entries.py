@@ -121,7 +121,6 @@ def test_files_that_are_no_entries_are_all_named(folder, methods):
         "cifar10/ipc50/a/" + name: "holds the result of cifar10/ipc10/a/",
         "cifar10/ipc10/a/other-12345678.json": "move it there",
         "cifar10/ipc010/a/" + name: "move it there",
-        "cifar10/ipc10/b/" + name: "calls itself 'Aa', and methods.toml 'Bb'.*--replace",
         "cifar10/ipc10/c/" + name: "unknown method 'c'",
         "CIFAR/ipc10/a/" + name: "is no key of a data set",
         name: "is no entry; entries are <dataset>/ipc<N>/<method>/<protocol>.json",
@@ -131,6 +130,7 @@ def test_files_that_are_no_entries_are_all_named(folder, methods):
         (folder / "results" / place).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(good, folder / "results" / place)
     wrong |= {"cifar10/ipc10/a/notes.txt": "is no entry", "cifar10/ipc10/b/cut.json": "is no divbench result"}
+    (folder / "results/cifar10/ipc10/b").mkdir()
     for place in ("cifar10/ipc10/a/notes.txt", "cifar10/ipc10/b/cut.json"):
         (folder / "results" / place).write_text(good.read_text()[:500])
     found, problems = load_entries(folder / "results", methods)
@@ -249,7 +249,9 @@ def test_nothing_is_added_to_a_leaderboard_that_is_broken(folder, tmp_path):
 PATHS = {
     "/home/me/sets/c10": "c10", "--real=/data/cifar10.npz": "--real=cifar10.npz", "C:\\Users\\me\\x.json": "x.json",
     "--weights=D:/nets/r.safetensors": "--weights=r.safetensors", "\\\\host\\share\\y.pt": "y.pt",
-    "/data/sets/": "sets/", "sets/mine": "sets/mine", "../x": "x", "--ipc": "--ipc", "10": "10", "a=b": "a=b",
+    "/data/sets/": "sets", "/home/Jane Doe/x y.json": "x y.json", "--real=/home/o'brien/c10": "--real=c10",
+    "-o/home/me/x.json": "-ox.json", "--set=teacher=~/nets/t.st": "--set=teacher=t.st", "../../me/z.npz": "z.npz",
+    "sets/mine": "sets/mine", "../x": "x", "--ipc": "--ipc", "10": "10", "a=b": "a=b",
     "--set=lr=1e-3": "--set=lr=1e-3", "lr=0.1": "lr=0.1", "cifar10": "cifar10", "": "", "-": "-",
     "https://host/x/y": "https://host/x/y",
 }  # fmt: skip

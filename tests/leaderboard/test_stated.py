@@ -124,10 +124,10 @@ def test_a_claim_holds_is_refuted_left_open_or_not_measured(tmp_path):
         "b": ("p", "equal"),
     }  # fmt: skip
     protocol = stated["vendi"].measured[0].protocol
-    assert [stated[key].mark(10, protocol) for key in ("coverage", "cosine", "vendi", "b")] == [
-        "holds", "refuted", "inconclusive", "not measured",
-    ]  # fmt: skip
-    assert stated["coverage"].mark(50, protocol) == stated["coverage"].mark(10, "other") == "not measured"
+    signs = [stated[key].sign(10, protocol) for key in ("coverage", "cosine", "vendi", "b")]
+    assert signs == ["(✓)", "(✗)", "(?)", "○"]
+    assert stated["coverage"].sign(50, protocol) == stated["coverage"].sign(10, "other") == "○"
+    assert (stated["coverage"].signs, stated["b"].signs) == ("(✓) IPC 10", "○")
     assert len(set(MARKS.values())) == len(MARKS)
 
 
