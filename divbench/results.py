@@ -245,8 +245,10 @@ class Result(Struct, frozen=True, forbid_unknown_fields=True):
 
 def mean(values: tuple[float | None, ...]) -> float | None:
     """Mean of the values; None where there are none or any is missing."""
-    present = [v for v in values if v is not None]
-    return sum(present) / len(present) if present and len(present) == len(values) else None
+    try:
+        return sum(values) / len(values)  # type: ignore[arg-type]
+    except (TypeError, ZeroDivisionError):
+        return None
 
 
 def save_result(result: Result, path: str | Path) -> None:
