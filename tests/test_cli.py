@@ -222,7 +222,7 @@ def test_generate_writes_a_set_that_score_reads(insects, tmp_path):
     again = run(*asked, *GENERATE, "-o", out)
     assert again.exit_code == 0, again.stderr
     assert "is complete already; nothing was done" in again.stderr
-    assert "with another " in again.stdout
+    assert "iterations=3" in again.stdout
     scored = run("score", out, "--real", insects / "real", "-p", "quick", "-o", tmp_path / "r.json")
     assert scored.exit_code == 0, scored.stderr
     result = load_result(tmp_path / "r.json")
