@@ -32,7 +32,7 @@ def test_the_methods_are_there_by_kind_and_in_order(methods):
             "dc", "dsa", "kip", "mtt", "dm", "sre2l", "cda", "g-vbsm", "dwa", "edc", "lpld", "infer", "infer-d",
             "cv-dd", "sre2lpp", "delt", "wmdd", "deda",
         ],
-        "addition": ["dire", "dire-released", "cd", "cdm", "edm", "dpp", "coreset-edm"],
+        "addition": ["dire", "dire-released", "cd", "cdm", "edm", "dpp", "coreset-edm", "real-start"],
     }  # fmt: skip
 
 
@@ -98,7 +98,7 @@ def test_entries_of_one_paper_agree_and_papers_differ(methods):
     for titles_or_numbers in ([paper[0] for paper in papers], [paper[3] for paper in papers if paper[3]]):
         assert len(set(titles_or_numbers)) == len(titles_or_numbers)
     inside = {"dire", "dire-released", "cd", "cdm", "edm"}
-    none = {"random", "kmeans", "dpp", "coreset-edm"}
+    none = {"random", "kmeans", "dpp", "coreset-edm", "real-start"}
     assert [keys for keys in papers.values() if len(keys) > 1] == [
         none, {"infer", "infer-d"}, {"cv-dd", "sre2lpp"}, inside]  # fmt: skip
     assert [keys for keys in codes.values() if len(keys) > 1] == [
