@@ -1,6 +1,5 @@
 """Cautions: what a reader of the numbers has to know before believing them."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -157,8 +156,8 @@ def _lossy(fake: Embeddings) -> Iterator[Caution]:
 
 def _own_judge(fake: Embeddings, real: Embeddings) -> Iterator[Caution]:
     """Images optimised for a network look diverse to it in the ways that they were optimised for."""
-    weights = re.search(r"weights=sha256:([0-9a-f]{16})", real.embedder)
-    if weights is not None and any(f"teacher sha256:{weights[1]}" in note for note in fake.notes):
+    teacher = None if fake.origin is None else fake.origin.teacher_sha256
+    if teacher is not None and f"weights=sha256:{teacher};" in real.embedder:
         yield Caution(
             "own-judge",
             f"{fake.name}: was optimised for the very network whose features are scored; a gain may be one in its eyes "

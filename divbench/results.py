@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from divbench.errors import ResultError
 from divbench.files import write_whole
+from divbench.origin import Origin
 from divbench.protocol import Protocol, Scope, protocol_digest
 
 SCHEMA = 2
@@ -87,6 +88,7 @@ class SetRecord(Struct, frozen=True, forbid_unknown_fields=True):
         skipped: files left out because they could not be read.
         remarks: counts of what was noticed while decoding, such as ``jpeg``.
         notes: what the reader noticed.
+        origin: how divbench generated it; None of other sets.
     """
 
     name: str
@@ -97,6 +99,12 @@ class SetRecord(Struct, frozen=True, forbid_unknown_fields=True):
     skipped: tuple[str, ...] = ()
     remarks: dict[str, int] = {}
     notes: tuple[str, ...] = ()
+    origin: Origin | None = None
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """How the set was generated, if that is known, and the notes."""
+        return self.notes if self.origin is None else (str(self.origin), *self.notes)
 
 
 class Environment(Struct, frozen=True, forbid_unknown_fields=True):

@@ -278,4 +278,5 @@ def _record(images: Embeddings) -> SetRecord:
         skipped=images.skipped,
         remarks=dict(sorted(images.remarks.items())),
         notes=images.notes,
+        origin=images.origin,
     )

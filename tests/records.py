@@ -1,5 +1,6 @@
 """Small results made by hand, for tests of everything that only reads them."""
 
+from divbench.origin import Origin
 from divbench.protocol import Protocol, protocol_digest
 from divbench.results import SCHEMA, Caution, Environment, Interval, Result, Score, SetRecord
 
@@ -20,6 +21,18 @@ def make_score(metric="coverage", values=(0.3,), per_class=((0.2, 0.3, 0.4),), r
         "interval": Interval(0.2, 0.4, 0.95, "jackknife over synthetic images", "these sets"),
     }
     return Score(**{**fields, **changes})
+
+
+def make_origin(**changes):
+    recipe = {"name": "sre2l+dire", "dataset": "digits", "terms": {"cosine_diversity": {"weight": 0.5}}}
+    fields = {
+        "recipe": recipe, "recipe_digest": "0123456789abcdef", "seed": 0, "ipc": 10, "changed": (),
+        "layout": "divbench", "keep_float": False, "real": "digits", "real_digest": None, "teacher": "t.safetensors",
+        "teacher_sha256": "ab12" * 16, "start": None, "start_digest": None, "mean": (0.5,) * 3, "std": (0.25,) * 3,
+        "teacher_accuracy": 0.9, "losses": {}, "seconds": {"recover": 1.0}, "bytes": {}, "device": "cpu",
+        "versions": {"commit": "c0ffee" * 6},
+    }  # fmt: skip
+    return Origin(**{**fields, **changes})
 
 
 def make_result(name="entry", scores=None, ipc=10, protocol=PROTOCOL, real_digest="r" * 64, cautions=(), sets=1):

@@ -18,6 +18,7 @@ from divbench.cli.leaderboard_command import leaderboard
 from divbench.cli.list_command import list_
 from divbench.cli.plan_command import plan
 from divbench.cli.plot_command import plot
+from divbench.cli.regenerate_command import regenerate
 from divbench.cli.report_command import report
 from divbench.cli.score_command import score
 from divbench.cli.squeeze_command import squeeze
@@ -72,6 +73,7 @@ main.add_command(leaderboard)
 main.add_command(list_)
 main.add_command(plan)
 main.add_command(plot)
+main.add_command(regenerate)
 main.add_command(report)
 main.add_command(score)
 main.add_command(squeeze)

@@ -20,6 +20,7 @@ from divbench.embedders._registry import load_embedder
 from divbench.embedders._shard import Content, Settings, compute
 from divbench.errors import InputError
 from divbench.images.imageset import ImageSet
+from divbench.origin import Origin
 
 _TENSORS = ("features", "labels", "hashes", "thumbnails")
 
@@ -42,6 +43,7 @@ class Embeddings:
         skipped: the unreadable images that were left out, with the reasons.
         recognised: which format was found.
         notes: what else the reader noticed.
+        origin: how divbench generated the set; None of other sets.
     """
 
     features: Tensor
@@ -57,6 +59,7 @@ class Embeddings:
     skipped: tuple[str, ...] = ()
     recognised: str = ""
     notes: tuple[str, ...] = ()
+    origin: Origin | None = None
 
     def __len__(self) -> int:
         return len(self.features)
@@ -134,6 +137,7 @@ def embed(
         skipped=tuple(reason for _, reason in content.bad),
         recognised=images.recognised,
         notes=images.notes,
+        origin=images.origin,
     )
 
 

@@ -4,6 +4,7 @@ check the job -> recover its batches (shared over processes, kept when done) -> 
 """
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,9 +24,10 @@ from divbench.generate.recipe import Fkd, Recipe, Static, changed_keys
 from divbench.generate.recover import recover
 from divbench.generate.relabel import label_parts, relabel
 from divbench.generate.view import RealFeatures
-from divbench.generate.work import Identity, Work, finished_before, identify, sizes
+from divbench.generate.work import Identity, Work, check_same, finished_before, identify, sizes
 from divbench.images import ImageSet, read_images, write_images
-from divbench.images.manifest import MANIFEST, Origin, load_manifest, save_manifest
+from divbench.images.manifest import MANIFEST, load_manifest, save_manifest
+from divbench.origin import Origin
 from divbench.precision import all_cores, deterministic, full_float32
 from divbench.progress import Progress, no_progress
 from divbench.provenance import environment
@@ -43,6 +45,7 @@ def generate(
     *,
     teacher: Teacher | None = None,
     options: Options | None = None,
+    again: Origin | None = None,
     progress: Progress = no_progress,
 ) -> Origin:
     """Make the set that ``recipe`` describes and write it to ``folder``, complete or not at all.
@@ -57,6 +60,7 @@ def generate(
         folder: must not exist, unless it holds this very set already.
         teacher: see `load_teacher`; some methods need none.
         options: see there.
+        again: what made the very set before, where that is known.
         progress: shows what is going on.
 
     Returns:
@@ -64,7 +68,7 @@ def generate(
 
     Raises:
         RecipeError: the recipe contradicts itself or the data.
-        InputError: teacher, real data and recipe do not fit together.
+        InputError: teacher, real data and recipe do not fit together, or are not those of ``again``.
         OutputError: the folder holds something else, or cannot be written.
         RecoveryError: a loss was not finite; the last good images lie in the unfinished folder.
     """
@@ -77,6 +81,8 @@ def generate(
         finished_before(folder, {})  # before long work is done for a place that is taken
     job = prepare(recipe, real, teacher, options or Options(), progress)
     identity = identify(job)
+    if again is not None:
+        check_same(identity, again)
     if exists:
         origin = finished_before(folder, identity)
         _alone(lambda: work.discard(identity))  # a run may have been ended between its last two steps
@@ -131,6 +137,8 @@ def _recover_batches(job: Job, work: Work, progress: Progress) -> None:
 def _recover_batch(job: Job, batch: Batch, work: Work, report: Callable[[int, dict[str, float]], None]) -> None:
     began = time.perf_counter()
     device = job.options.device
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
     nothing = RealFeatures(torch.empty(0, 0, 0), torch.empty(0))
     setup = Setup(
         recipe=job.recipe,
@@ -152,7 +160,20 @@ def _recover_batch(job: Job, batch: Batch, work: Work, report: Callable[[int, di
             kept = work.keep_last_good(batch, error.images)
             error.args = (f"batch {batch.number}, {error}. The last good images are in {kept}",)
             raise
-    work.keep(batch, {"images": found.images, "losses": found.losses}, time.perf_counter() - began)
+    tensors = {"images": found.images, "losses": found.losses}
+    work.keep(batch, tensors, time.perf_counter() - began, _peak_memory(device))
+
+
+def _peak_memory(device: torch.device) -> int | None:
+    """Bytes: of the GPU since the batch began; on the CPU of this process since it did; None where nobody knows."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _start(job: Job, batch: Batch) -> Tensor:
@@ -235,8 +256,8 @@ def _label(job: Job, work: Work, progress: Progress) -> None:
 def _finish(job: Job, work: Work, identity: Identity, folder: Path, labelling: float) -> None:
     """Say how the set was made, and put it into its place."""
     target = work.images
-    kept = [work.losses(batch) for batch in job.batches]
-    losses = torch.stack([losses[[0, -1]] for losses, _ in kept]).double().mean(0)
+    kept = [work.account(batch) for batch in job.batches]
+    losses = torch.stack([one.losses[[0, -1]] for one in kept]).double().mean(0)
     machine = environment(0.0, str(job.options.device))
     origin = Origin(
         **{key: value for key, value in identity.items() if key not in ("classes", "images_digest")},
@@ -245,7 +266,7 @@ def _finish(job: Job, work: Work, identity: Identity, folder: Path, labelling: f
         teacher_accuracy=job.accuracy,
         losses={w.term.name: (float(losses[0, i]), float(losses[1, i])) for i, w in enumerate(job.terms)},
         seconds={
-            "recover": round(sum(seconds for _, seconds in kept), 3),
+            "recover": round(sum(one.seconds for one in kept), 3),
             "label": round(labelling, 3),
         },
         bytes=sizes(target),
@@ -258,6 +279,7 @@ def _finish(job: Job, work: Work, identity: Identity, folder: Path, labelling: f
             "platform": machine.platform,
             "date": machine.date,
         },
+        peak_memory=max((one.memory for one in kept if one.memory is not None), default=None),
     )
     manifest = load_manifest(target / MANIFEST)
     save_manifest(msgspec.structs.replace(manifest, origin=origin), target)

@@ -4,7 +4,7 @@ import hashlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import safetensors
@@ -16,14 +16,29 @@ from divbench.files import write_whole
 from divbench.generate.batches import Batch
 from divbench.generate.job import Job
 from divbench.generate.recipe import WORDS, digest, leaves
-from divbench.images.manifest import MANIFEST, Origin, load_manifest
+from divbench.images.manifest import MANIFEST, load_manifest
+from divbench.origin import Origin
 from divbench.storage import Tensors, load_safetensors, safetensors_bytes
 
 Identity = dict[str, Any]
 _AT_ONCE = 1000
 _NO_MATTER = ("recipe", "real", "teacher", "start")
 """Words in an identity: a digest beside each says what they stand for."""
+_WORDS = {
+    "recipe_digest": "recipe",
+    "real_digest": "set of real images",
+    "teacher_sha256": "teacher",
+    "start_digest": "set to start from",
+}
 _OF_RECIPE = ("recipe_digest", "images_digest")
+
+
+class Account(NamedTuple):
+    """What a batch came to: losses [2, terms] or more, seconds, and the peak of memory in bytes, if it is known."""
+
+    losses: Tensor
+    seconds: float
+    memory: int | None
 
 
 @dataclass(frozen=True)
@@ -84,18 +99,21 @@ class Work:
         """Whether the batch is done."""
         return self._file(batch).exists()
 
-    def keep(self, batch: Batch, tensors: dict[str, Tensor], seconds: float) -> None:
-        """Note that a batch is done."""
-        write_whole(self._file(batch), safetensors_bytes(tensors, {"seconds": f"{seconds:.3f}"}))
+    def keep(self, batch: Batch, tensors: dict[str, Tensor], seconds: float, memory: int | None) -> None:
+        """Note that a batch is done, what it took, and the peak of memory in bytes."""
+        took = {"seconds": f"{seconds:.3f}"} | ({} if memory is None else {"memory": str(memory)})
+        write_whole(self._file(batch), safetensors_bytes(tensors, took))
 
     def load(self, batch: Batch) -> Tensors:
-        """What was kept of a batch; ``metadata`` says its ``seconds``."""
+        """What was kept of a batch."""
         return load_safetensors(self._file(batch), OutputError)
 
-    def losses(self, batch: Batch) -> tuple[Tensor, float]:
-        """The losses of a batch and the seconds that it took, without its images."""
+    def account(self, batch: Batch) -> Account:
+        """What a batch came to, without its images."""
         with safetensors.safe_open(self._file(batch), framework="pt") as file:
-            return file.get_tensor("losses"), float(file.metadata()["seconds"])
+            took = file.metadata()
+            memory = int(took["memory"]) if "memory" in took else None
+            return Account(file.get_tensor("losses"), float(took["seconds"]), memory)
 
     def keep_last_good(self, batch: Batch, images: Tensor) -> Path:
         """Keep the images of a batch that cannot be finished."""
@@ -150,6 +168,17 @@ def finished_before(folder: Path, identity: Identity) -> Origin:
             f"{manifest.origin.bytes}; remove it to generate it again, or give a new place"
         )
     return manifest.origin
+
+
+def check_same(identity: Identity, before: Origin) -> None:
+    """Raise `InputError` where the run with this identity would not make the set that ``before`` made."""
+    known = {"classes": identity["classes"], "images_digest": identity["images_digest"]}  # within other digests
+    theirs = {**msgspec.to_builtins(before), **known}
+    said = [
+        f"{_WORDS.get(key, key)} ({identity[key]} instead of {theirs[key]})" for key in _differences(identity, theirs)
+    ]
+    if said:
+        raise InputError(f"this is not what the set was generated from: another {', another '.join(said)}")
 
 
 def sizes(folder: Path) -> dict[str, int]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from divbench.errors import InputError
+from divbench.origin import Origin
 
 NO_CLASSES = ("all",)
 """The classes of a set that has none: everything is in one."""
@@ -57,6 +58,7 @@ class ImageSet:
         recognised: one line that says which format was found.
         notes: what else the reader noticed (ignored files, clipped values, ...).
         labelled: False for a flat folder without classes; only dataset scope applies to it.
+        origin: how divbench generated it; None of other sets.
     """
 
     images: Tensor | ImageSource
@@ -66,6 +68,7 @@ class ImageSet:
     recognised: str = "tensor in memory"
     notes: tuple[str, ...] = ()
     labelled: bool = True
+    origin: Origin | None = None
 
     def __post_init__(self) -> None:
         count = len(self.images)

@@ -148,7 +148,7 @@ def _provenance(result: Result) -> dict[str, Any]:
     for record in result.sets:
         facts.append(("set", f"{record.name}, {record.count} images, digest {record.digest}"))
         facts.append(("read as", record.recognised))
-        facts += [("note", note) for note in record.notes]
+        facts += [("note", note) for note in record.said]
     made = [("scored", result.environment)] if result.protocol is not None else []
     for what, where in [*made, *((f"trained {one.net}", one.environment) for one in result.accuracies)]:
         commit = f", commit {where.commit:.12}{' with changes' if where.dirty else ''}" if where.commit else ""

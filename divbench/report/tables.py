@@ -40,7 +40,7 @@ def score_table(result: Result) -> Table:
         if "iid" in known:
             row.append(_ratio(score, score.value))
         rows.append(row + [score.reference_value(key) for key in known])
-    said = [f"{record.name}: {note}" for record in result.sets for note in record.notes]
+    said = [f"{record.name}: {note}" for record in result.sets for note in record.said]
     return Table(_headline(result), columns, rows, notes([result]) + said)
 
 

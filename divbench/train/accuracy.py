@@ -85,6 +85,7 @@ def record_of(images: ImageSet) -> SetRecord:
         per_class=tuple(images.labels.bincount(minlength=len(images.classes)).tolist()),
         remarks=content.remarks,
         notes=images.notes,
+        origin=images.origin,
     )
 
 

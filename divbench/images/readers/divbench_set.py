@@ -1,5 +1,6 @@
 """A set that divbench wrote: `set.json`, and class folders in `images/`."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from divbench.errors import InputError
@@ -35,9 +36,8 @@ def read(source: str, options: ReadOptions) -> list[ImageSet]:
         raise InputError(f"{place / min(unnamed)} is not named in {MANIFEST}")
     classes = tuple(one.name for one in manifest.classes)
     found = f"divbench set {manifest.name!r}, {len(classes)} classes, {len(paths)} images"
-    notes = () if manifest.origin is None else (str(manifest.origin),)
-    layout = Layout(tuple(paths), tuple(labels), classes, found, notes, manifest.labelled)
-    return [layout.image_set(options.name or manifest.name)]
+    layout = Layout(tuple(paths), tuple(labels), classes, found, (), manifest.labelled)
+    return [replace(layout.image_set(options.name or manifest.name), origin=manifest.origin)]
 
 
 register(Reader("divbench-set", "a set that divbench wrote: images/<class>/<id>.png and set.json", recognise, read))

@@ -1,0 +1,74 @@
+"""``divbench regenerate``."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from divbench.cli import _options
+from divbench.cli._progress import progress_bar
+
+
+@click.command()
+@click.argument("record", type=_options.PATH)
+@_options.real
+@click.option("--split", default=None, help="Part of the real data.  [default: the first of a named data set]")
+@click.option("--teacher", type=_options.PATH, default=None, help="The network that the set was distilled from.")
+@click.option("--net", default=None, help="The teacher's network, if its file does not say.")
+@click.option("--seed", type=click.IntRange(0), default=None, help="Which set, where RECORD holds several.")
+@click.option("--start", type=str, default=None, help="The set that it started from, where it started from one.")
+@_options.data_dir
+@_options.download
+@click.option("--no-cache", is_flag=True, help="Neither use nor keep features of real images of earlier runs.")
+@click.option("-o", "--output", type=_options.PATH, required=True, help="Folder to write; must be new.")
+def regenerate(
+    record: Path, real: str, split: str | None, teacher: Path | None, net: str | None, seed: int | None,
+    start: str | None, data_dir: Path | None, download: bool, no_cache: bool, output: Path,
+) -> None:  # fmt: skip
+    """Generate a set again from RECORD, and say whether it is the same.
+
+    RECORD is a result file ('divbench score', an entry of a leaderboard), which holds the whole recipe of a set that
+    divbench generated, or the folder of such a set. Recipe, seed and layout are taken from there. Exit status: 0, the
+    images and labels are the same to the last bit; 1, they are not, as is to be expected of other processors and
+    versions of torch, whose rounding is another.
+    """
+    from divbench import parallel
+    from divbench.cache import Cache
+    from divbench.generate.job import Options
+    from divbench.generate.regenerate import choose, generated_sets
+    from divbench.generate.regenerate import regenerate as run
+    from divbench.images import read_images
+    from divbench.progress import no_progress
+    from divbench.provenance import code_version
+    from divbench.teacher import load_teacher
+
+    before = choose(generated_sets(record), seed, record)
+    origin = before.origin
+    first = parallel.rank() == 0
+    if first:
+        click.echo(f"{before.record.name}: {origin}", err=True)
+    options = Options(
+        start=None if start is None else read_images(start, data_dir=data_dir), cache=None if no_cache else Cache()
+    )
+    normalised = ",".join(map(repr, (*origin.mean, *origin.std)))
+    made = run(
+        before,
+        read_images(real, split=split, data_dir=data_dir, download=download),
+        output,
+        teacher=None if teacher is None else load_teacher(teacher, net=net, mean_std=normalised),
+        options=options,
+        progress=progress_bar if first else no_progress,
+    )
+    if not first:
+        return
+    if made.same:
+        click.echo(f"{output}: the same images and labels, digest {made.found}")
+        return
+    commit, dirty = code_version()
+    here = f"{commit or 'unknown'}{' with changes' if dirty else ''}"
+    click.echo(
+        f"{output}: other images or labels: digest {made.found}, not {made.expected}. They were made by code "
+        f"{origin.versions.get('commit')}, torch {origin.versions.get('torch')} on {origin.versions.get('platform')}; "
+        f"here is code {here}"
+    )
+    sys.exit(1)

@@ -1,0 +1,122 @@
+"""regenerate(): what a result says of a generated set -> the same set once more, and whether it is the same."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from divbench.embedders import choose_device
+from divbench.errors import InputError
+from divbench.generate.generate import generate
+from divbench.generate.job import Options
+from divbench.generate.recipe import Recipe
+from divbench.images import ImageSet, match_classes, read_images, take_per_class
+from divbench.images.manifest import MANIFEST
+from divbench.origin import Origin
+from divbench.progress import Progress, no_progress
+from divbench.results import SetRecord, load_result
+from divbench.teacher import Teacher
+from divbench.train.accuracy import record_of
+
+
+class Generated(NamedTuple):
+    """A set that was generated once: what is known of it, and the order of the classes over which it was read."""
+
+    record: SetRecord
+    origin: Origin
+    classes: tuple[str, ...]
+
+
+class Regenerated(NamedTuple):
+    """Digests of the pixels and labels of the set that was, and of the one that was made now."""
+
+    expected: str
+    found: str
+
+    @property
+    def same(self) -> bool:
+        """Whether they hold the same images."""
+        return self.expected == self.found
+
+
+def generated_sets(source: Path) -> list[Generated]:
+    """The sets of a result file, or the set in a folder, that divbench generated.
+
+    Raises:
+        ResultError: no result can be read there.
+        InputError: nothing of it says how it was generated.
+    """
+    if source.is_dir() or source.name == MANIFEST:
+        images = read_images(source if source.is_dir() else source.parent)
+        classes, records = images.classes, [record_of(images)]
+    else:
+        result = load_result(source)
+        classes, records = result.classes, list(result.sets)
+    found = [Generated(one, one.origin, classes) for one in records if one.origin is not None]
+    if not found:
+        raise InputError(
+            f"{source}: holds no set that says how it was generated; give the result of a set, or the folder of a set, "
+            "that 'divbench generate' made"
+        )
+    return found
+
+
+def choose(sets: Sequence[Generated], seed: int | None, where: Path) -> Generated:
+    """The one with that seed, or the only one; raises `InputError` where none or several are."""
+    fitting = [one for one in sets if seed is None or one.origin.seed == seed]
+    if len(fitting) != 1:
+        listed = ", ".join(f"{one.record.name} (seed {one.origin.seed})" for one in sets)
+        asked = "several sets" if seed is None else f"{len(fitting) or 'no'} sets of seed {seed}"
+        raise InputError(f"{where}: holds {asked}: {listed}; say which with --seed")
+    return fitting[0]
+
+
+def regenerate(
+    before: Generated,
+    real: ImageSet,
+    folder: Path,
+    *,
+    teacher: Teacher | None = None,
+    options: Options | None = None,
+    progress: Progress = no_progress,
+) -> Regenerated:
+    """Generate a set again from what is recorded of it.
+
+    Args:
+        before: see `generated_sets`.
+        real: the real data that it was distilled from.
+        folder: as for `generate`.
+        teacher: that it was distilled from.
+        options: of them only ``start`` and ``cache`` count; seed, layout and kind of device are as they were.
+        progress: shows what is going on.
+
+    Raises:
+        InputError: the real data, the teacher or the start is another, which is found before the first step; or the
+            recipe belongs to another version of divbench.
+        As `generate`, else.
+    """
+    origin, given = before.origin, options or Options()
+    try:
+        recipe = msgspec.convert(origin.recipe, Recipe)
+    except msgspec.ValidationError as problem:
+        made_by = origin.versions.get("commit", "unknown")
+        raise InputError(
+            f"{before.record.name}: its recipe belongs to another version of divbench, commit {made_by}: {problem}"
+        ) from problem
+    mean, std = origin.mean, origin.std
+    same = Options(
+        seed=origin.seed,
+        start=given.start,
+        mean_std=",".join(map(repr, (*mean, *std))),
+        layout=origin.layout,
+        keep_float=origin.keep_float,
+        device=choose_device(origin.device),
+        cache=given.cache,
+    )
+    generate(recipe, real, folder, teacher=teacher, options=same, again=origin, progress=progress)
+    images = match_classes(read_images(folder), before.classes).fake
+    fewest = min(before.record.per_class, default=0)
+    if before.record.count < len(images) and before.record.count == fewest * len(before.classes):
+        images = take_per_class(images, fewest)  # scored with --ipc
+    return Regenerated(before.record.digest, record_of(images).digest)
