@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     help="Lay out as papers do: for each metric, entries by images per class; or accuracies of networks by entries.  "
     "[default: entries by metrics]",
 )
+@click.option("--cost", is_flag=True, help="Show what it took to generate the sets: time, memory, bytes.")
 @click.option(
     "--mixed", is_flag=True, help="Show results of different protocols or real sets in one table all the same."
 )
@@ -53,12 +54,14 @@ def compare(
     differences: bool,
     pairs: bool,
     by: str | None,
+    cost: bool,
     mixed: bool,
     output: Path | None,
     format_: str,
 ) -> None:
     """Put results into one table, with yardsticks and controls."""
     from divbench.files import write_whole
+    from divbench.report.cost import cost_table
     from divbench.report.layouts import tables_by_ipc, tables_by_network
     from divbench.report.render import render, render_all
     from divbench.report.tables import compare_table, differences_table
@@ -72,9 +75,13 @@ def compare(
         raise click.UsageError("--pairs pairs the classes of comparable results: leave out --mixed and --scope")
     if by and mixed:
         raise click.UsageError("--by lays out comparable results: leave out --mixed, or --by")
+    if cost and (differences or pairs or by or mixed or metrics or scope != "class"):
+        raise click.UsageError("--cost is a table of its own: leave out the options that shape others")
     entries = [load_result(path) for path in results]
     names = None if metrics is None else [name.strip() for name in metrics.split(",")]
-    if by:
+    if cost:
+        text = render(cost_table(entries), format_)
+    elif by:
         layout = tables_by_ipc if by == "ipc" else tables_by_network
         text = render_all(layout(entries, scope, names, pairs), format_)
     elif differences:

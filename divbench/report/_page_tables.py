@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from divbench.comparison import by_ipc, class_means
 from divbench.protocol import Scope
 from divbench.report.cells import CellText, PageRow, PageTable, page_table
+from divbench.report.cost import cost_table, origins_of
 from divbench.report.footnotes import caution_notes
 from divbench.report.layouts import tables_by_ipc, tables_by_network
 from divbench.report.render import Cell, Table, sort_key, text
@@ -17,7 +18,7 @@ _HEADLINE = ("vendi", "coverage", "cosine")
 
 
 def page_tables(whole: Sequence[Result], results: Sequence[Result]) -> list[tuple[str, PageTable]]:
-    """All scores at both scopes; by images per class and by network where there are several of them, or students.
+    """All scores at both scopes; by images per class and by network where there are several of them, or students; cost.
 
     Args:
         whole: the entries under their own names.
@@ -38,6 +39,8 @@ def page_tables(whole: Sequence[Result], results: Sequence[Result]) -> list[tupl
             held = [result for result in group if _holds(result, scope)]
             if held:
                 tables.append((f"scope-{scope}-{i}" if i else f"scope-{scope}", compare_table(held, scope)))
+    if any(origins_of(result) for result in results):
+        tables.append(("cost", cost_table(results)))
     return _with_notes_once(tables, caution_notes(whole) + caution_notes(results))
 
 
