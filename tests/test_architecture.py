@@ -25,9 +25,11 @@ RECORD_HALF = (
     "planning",
     "pytest_plugin",
     "wording",
+    "origin",
     "results",
     "protocol",
     "statistics",
+    "report.cost",
     "report.layouts",
     "report.tables",
     "report.render",
@@ -50,13 +52,13 @@ HEAVY = {"torch", "torchvision", "torchmetrics", "open_clip", "timm", "sklearn",
 ALLOWED = {
     "metrics": {"divbench.errors", "divbench.metrics", "divbench.precision", "divbench.registry"},
     "images": {
-        "divbench.constants", "divbench.errors", "divbench.files", "divbench.images", "divbench.registry",
-        "divbench.storage",
+        "divbench.constants", "divbench.errors", "divbench.files", "divbench.images", "divbench.origin",
+        "divbench.registry", "divbench.storage",
     },
     "report": {
         "divbench.__version__", "divbench.combine", "divbench.comparison", "divbench.errors", "divbench.figures",
-        "divbench.gains", "divbench.protocol", "divbench.report", "divbench.results", "divbench.statistics",
-        "divbench.wording",
+        "divbench.gains", "divbench.origin", "divbench.protocol", "divbench.report", "divbench.results",
+        "divbench.statistics", "divbench.wording",
     },
     # Of embeddings and images, and of results; those on results import no torch (`TORCHLESS`).
     "figures": {
@@ -75,15 +77,16 @@ ALLOWED = {
     },
     "embedders": {
         "divbench.cache", "divbench.constants", "divbench.embedders", "divbench.errors", "divbench.images",
-        "divbench.networks", "divbench.parallel", "divbench.precision", "divbench.registry", "divbench.storage",
+        "divbench.networks", "divbench.origin", "divbench.parallel", "divbench.precision", "divbench.registry",
+        "divbench.storage",
     },
     # What optimises a number shares no code with what measures it: no metrics, scoring or controls.
     "generate": {
         "divbench.__version__", "divbench.augment", "divbench.cache", "divbench.constants", "divbench.embedders",
         "divbench.errors", "divbench.files", "divbench.generate", "divbench.images", "divbench.labels",
-        "divbench.networks", "divbench.parallel", "divbench.precision", "divbench.progress", "divbench.provenance",
-        "divbench.registry", "divbench.results", "divbench.seeds", "divbench.settings", "divbench.storage",
-        "divbench.teacher", "divbench.train",
+        "divbench.networks", "divbench.origin", "divbench.parallel", "divbench.precision", "divbench.progress",
+        "divbench.provenance", "divbench.registry", "divbench.results", "divbench.seeds", "divbench.settings",
+        "divbench.storage", "divbench.teacher", "divbench.train",
     },
     "train": {
         "divbench.augment", "divbench.combine", "divbench.constants", "divbench.embedders", "divbench.errors",

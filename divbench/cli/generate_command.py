@@ -103,4 +103,5 @@ def _summary(made: Any, output: Path) -> str:
     known = "" if made.teacher_accuracy is None else f"teacher: right on {made.teacher_accuracy:.1%} of real images\n"
     if made.teacher_accuracy is not None and made.teacher_accuracy < _WEAK:
         known += "caution: images are no better than what their teacher knows; train it longer\n"
-    return f"{output}: {made}\n{known}weighted losses: {losses}\n{seconds}; {sizes}"
+    known += f"weighted losses: {losses}\n" if losses else ""
+    return f"{output}: {made}\n{known}{seconds}; {sizes}"

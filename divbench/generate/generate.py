@@ -256,15 +256,16 @@ def _label(job: Job, work: Work, progress: Progress) -> None:
 def _finish(job: Job, work: Work, identity: Identity, folder: Path, labelling: float) -> None:
     """Say how the set was made, and put it into its place."""
     target = work.images
+    ends = (0, -1) if job.recipe.iterations else ()
     kept = [work.account(batch) for batch in job.batches]
-    losses = torch.stack([one.losses[[0, -1]] for one in kept]).double().mean(0)
+    losses = [torch.stack([one.losses[step] for one in kept]).double().mean(0) for step in ends]
     machine = environment(0.0, str(job.options.device))
     origin = Origin(
         **{key: value for key, value in identity.items() if key not in ("classes", "images_digest")},
         ipc=job.recipe.ipc,
         changed=changed_keys(job.recipe),
         teacher_accuracy=job.accuracy,
-        losses={w.term.name: (float(losses[0, i]), float(losses[1, i])) for i, w in enumerate(job.terms)},
+        losses={w.term.name: (float(losses[0][i]), float(losses[1][i])) for i, w in enumerate(job.terms) if ends},
         seconds={
             "recover": round(sum(one.seconds for one in kept), 3),
             "label": round(labelling, 3),

@@ -78,7 +78,9 @@ class Job:
     accuracy: float | None
 
     def start_rows(self, label: int) -> Tensor:
-        """[ipc] int64: the real images that a class starts with, drawn at once so that no two batches share one."""
+        """[ipc] int64: the real images that a class starts with, chosen at once so that no two batches share one."""
+        if self.recipe.start == "kmeans" and self.bank is not None:
+            return self.bank.central(self.real.rows(label), self.recipe.ipc, self.options.seed)
         return self.real.draw(label, self.recipe.ipc, seeded(self.options.seed, "start", "class", label))
 
 
@@ -100,13 +102,13 @@ def prepare(recipe: Recipe, real: ImageSet, teacher: Teacher | None, options: Op
         check_settings(recipe.labels, recipe.ipc * len(real.classes))
     used = _teacher(recipe, method, terms, teacher)
     images = RealImages(real, image_size(real, used))
-    images.check_enough(recipe.ipc if recipe.start == "real" else 1, f"start = {recipe.start!r}")
+    images.check_enough(recipe.ipc if recipe.start in ("real", "kmeans") else 1, f"start = {recipe.start!r}")
     share = None if used is None else _check_teacher(used, images, options)
     if used is not None and any("norms" in w.term.needs for w in terms) and not _has_norms(used):
         raise InputError(f"teacher {used.name} is a {used.net} without BatchNorm; set terms.bn_matching.weight=0")
     start = _stored_start(recipe, real, images.size, options)
     bank = None
-    if used is not None and any("real" in w.term.needs and _through_teacher(method, w) for w in terms):
+    if used is not None and (recipe.start == "kmeans" or _ask_real(method, terms)):
         with progress(f"features of {real.name}", len(real)) as advance:
             bank = feature_bank(images, used, recipe.real, device=options.device, cache=options.cache, progress=advance)
     mean_std = _mean_std(recipe, used, options)
@@ -135,16 +137,17 @@ def _has_norms(teacher: Teacher) -> bool:
     return any(isinstance(module, nn.BatchNorm2d) for module in teacher.network().modules())
 
 
-def _through_teacher(method: Method, weighted: Weighted) -> bool:
-    return method.needs_teacher or weighted.term.sees == "teacher"
+def _ask_real(method: Method, terms: list[Weighted]) -> bool:
+    """Whether a term compares with features of the real images in the teacher's eyes."""
+    return any("real" in w.term.needs and (method.needs_teacher or w.term.sees == "teacher") for w in terms)
 
 
 def _teacher(recipe: Recipe, method: Method, terms: list[Weighted], given: Teacher | None) -> Teacher | None:
     """The given teacher where something needs it."""
     asking = [f"method {method.name!r}"] if method.needs_teacher else []
     asking += [f"term {w.term.name!r}" for w in terms if w.term.sees == "teacher"]
-    if isinstance(recipe.labels, Static | Fkd):
-        asking.append("soft labels")
+    asking += ["start = 'kmeans'"] if recipe.start == "kmeans" else []
+    asking += ["soft labels"] if isinstance(recipe.labels, Static | Fkd) else []
     if asking and given is None:
         raise InputError(f"{', '.join(asking)} needs a teacher; give --teacher FILE, which 'divbench squeeze' makes")
     return given if asking else None

@@ -5,6 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from scipy.optimize import linear_sum_assignment
+from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -114,6 +117,14 @@ class FeatureBank:
         parts = [self.features[self.rows[label]] for label in classes]
         counts = torch.tensor([float(len(part)) for part in parts])
         return RealFeatures(pad_sequence(parts, batch_first=True).to(device), counts.to(device))
+
+    def central(self, rows: Tensor, count: int, seed: int) -> Tensor:
+        """[count] int64: of the images at ``rows``, those nearest to their k-means centroids, no image twice."""
+        features = self.features[rows].double()
+        with threadpool_limits(1):  # sums in one order: the same images on any number of cores
+            fitted = KMeans(count, n_init=1, random_state=seed).fit(features.numpy())
+        distances = torch.cdist(torch.from_numpy(fitted.cluster_centers_), features)
+        return rows[torch.from_numpy(linear_sum_assignment(distances.numpy())[1])]
 
 
 def feature_bank(

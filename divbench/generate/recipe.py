@@ -118,9 +118,10 @@ class Recipe(Struct, frozen=True, forbid_unknown_fields=True):
         parity: ``paper``: published formulas; ``released``: bug for bug with public code; ``divbench``: our default.
         method: ``name`` of what fills the recovery loop, and its settings.
         ipc: images per class.
-        iterations: optimiser steps of each batch.
+        iterations: optimiser steps of each batch; 0: the set is its start.
         precision: of the network's convolutions.
-        start: ``noise``, ``real`` (random real images of the class) or ``stored`` (a set that is given).
+        start: ``noise``; ``real``: random real images of the class; ``kmeans``: those nearest to the class's k-means
+            centroids in the teacher's features; ``stored``: a set that is given.
         format: of the images on disk; ``jpeg75`` truncates to 8 bits and compresses as the released code does.
         terms: name -> ``weight`` and settings; weight 0 switches a term off.
         sources: where each number comes from, by its dotted name or the name of its section.
@@ -134,7 +135,7 @@ class Recipe(Struct, frozen=True, forbid_unknown_fields=True):
     ipc: int
     iterations: int
     precision: Literal["float32", "tf32", "bfloat16"]
-    start: Literal["noise", "real", "stored"]
+    start: Literal["noise", "real", "kmeans", "stored"]
     format: Literal["png", "jpeg75"]
     terms: dict[str, Settings]
     batch: Batch
@@ -151,10 +152,12 @@ class Recipe(Struct, frozen=True, forbid_unknown_fields=True):
 
 def _problems(recipe: Recipe) -> list[str]:
     positive = {
-        "ipc": recipe.ipc, "iterations": recipe.iterations, "batch.classes": recipe.batch.classes,
+        "ipc": recipe.ipc, "batch.classes": recipe.batch.classes,
         "batch.per_class": recipe.batch.per_class, "optimizer.lr": recipe.optimizer.lr,
     }  # fmt: skip
     found = [f"{key} is {value}; it must be positive" for key, value in positive.items() if not value > 0]
+    if recipe.iterations < 0:
+        found.append(f"iterations is {recipe.iterations}; give 0, for the start as it is, or more")
     if not 0 < recipe.augment.crop <= 1:
         found.append(f"augment.crop is {recipe.augment.crop}; a share of the area is above 0 and at most 1")
     if recipe.augment.roll[0] > recipe.augment.roll[1]:

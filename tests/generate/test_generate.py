@@ -17,9 +17,11 @@ from PIL import Image
 from torch.multiprocessing.spawn import spawn
 
 from divbench import parallel
+from divbench.embedders.embed import embed
 from divbench.errors import DivbenchError, InputError, OutputError, RecipeError, RecoveryError
 from divbench.generate.generate import generate
 from divbench.generate.job import Options
+from divbench.generate.real import FeatureBank
 from divbench.generate.recipe import change, load_recipe
 from divbench.images import read_images, write_images
 from divbench.images.manifest import load_manifest
@@ -268,8 +270,8 @@ def test_layout_and_format_of_other_peoples_tools(teacher, tmp_path):
 
 
 def test_real_images_are_where_it_can_start(teacher, tmp_path):
-    still = ("optimizer.lr=1e-9", "iterations=1", "start=real")
-    run(tmp_path / "out", small("digits/sre2l", *still), teacher=teacher)
+    still = ("iterations=0", "start=real")
+    assert run(tmp_path / "out", small("digits/sre2l", *still), teacher=teacher).losses == {}
     real = real_set()
     for pixels, label in zip(read_images(tmp_path / "out").pixels(), [0] * 4 + [1] * 4 + [2] * 4, strict=True):
         own = real.pixels()[real.labels == label]
@@ -279,10 +281,34 @@ def test_real_images_are_where_it_can_start(teacher, tmp_path):
         run(tmp_path / "few", small("digits/sre2l", *still), real=real_set(each=2), teacher=teacher)
 
 
+def test_real_images_near_centroids_are_where_it_can_start(teacher, tmp_path):
+    real, still = real_set(), small("digits/sre2l", "iterations=0", "start=kmeans")
+    run(tmp_path / "out", still, teacher=teacher, seed=1)
+    chosen = read_images(tmp_path / "out")
+    bank = FeatureBank(embed(real, teacher.embedder().at_size(8)).features, [], "")
+    for label in range(3):
+        expected = real.pixels()[bank.central((real.labels == label).nonzero()[:, 0], 4, 1)]
+        assert torch.equal(chosen.pixels()[chosen.labels == label], expected)
+    with pytest.raises(InputError, match=r"class 'ant' has 2 images, but start = 'kmeans' needs 4"):
+        run(tmp_path / "few", small("digits/sre2l", "start=kmeans"), real=real_set(each=2), teacher=teacher)
+    with pytest.raises(InputError, match=r"start = 'kmeans' needs a teacher; give --teacher FILE"):
+        run(tmp_path / "none", small("digits/dm", "start=kmeans"))
+
+
+def test_the_images_nearest_to_centroids():
+    """Two tight groups of four, far apart: the nearest to the mean of each, whatever the seed; and no image twice."""
+    features = torch.tensor([[0.0], [50.0], [0.3], [50.5], [1.0], [51.0], [0.5], [50.6]])
+    bank = FeatureBank(torch.cat([torch.full((3, 1), 7.0), features]), [], "")
+    for seed in range(4):
+        assert sorted(bank.central(torch.arange(3, 11), 2, seed).tolist()) == [3 + 3, 3 + 6], "means .45 and 50.525"
+    close = FeatureBank(torch.tensor([[0.0], [0.1], [9.0], [5.0]]), [], "")
+    assert sorted(close.central(torch.tensor([0, 1, 2]), 3, 0).tolist()) == [0, 1, 2]
+
+
 def test_stored_images_are_where_it_can_start(teacher, tmp_path):
     stored = real_set(each=5, seed=4)
     write_images(stored, tmp_path / "stored")
-    still = small("digits/sre2l", "optimizer.lr=1e-9", "iterations=1", "start=stored")
+    still = small("digits/sre2l", "iterations=0", "start=stored")
     start = read_images(tmp_path / "stored")
     run(tmp_path / "out", still, teacher=teacher, start=start)
     expected = torch.cat([stored.pixels()[stored.labels == c][:4] for c in range(3)])

@@ -154,7 +154,7 @@ def test_wrong_sets_are_explained(recipe, assignment, message):
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("iterations=0", "iterations is 0; it must be positive"),
+        ("iterations=-1", "iterations is -1; give 0, for the start as it is, or more"),
         ("optimizer.lr=-1.0", "optimizer.lr is -1.0; it must be positive"),
         ("augment.crop=0", "augment.crop is 0.0; a share of the area is above 0 and at most 1"),
         ("augment.roll=[4, 0]", "augment.roll is [4, 0]; the least shift comes first"),
