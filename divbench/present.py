@@ -47,7 +47,8 @@ def present(
                          download, cache, progress)  # fmt: skip
     elif config.real is not None:
         raise InputError("real images alone show nothing of the entries: give the sets, too (--sets)")
-    return page(given, shown, Wording(config.title, config.note, config.pairs))
+    cost = [load_result(base / one) for one in config.cost]
+    return page(given, shown, Wording(config.title, config.note, config.pairs), cost)
 
 
 def _gallery(

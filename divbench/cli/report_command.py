@@ -78,7 +78,7 @@ def report(
         )
     target = output or (Path("report.html") if config is None else config.with_suffix(".html"))
     check_writable(target)
-    inputs = [config, *(base / one for one in made_of.results)]
+    inputs = [config, *(base / one for one in (*made_of.results, *made_of.cost))]
     if any(one is not None and one.resolve() == target.resolve() for one in inputs):
         raise click.UsageError(f"-o {target}: is what the page is made of; give another file")
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from divbench.comparison import by_ipc, class_means
 from divbench.protocol import Scope
 from divbench.report.cells import CellText, PageRow, PageTable, page_table
-from divbench.report.cost import cost_table, origins_of
+from divbench.report.cost import cost_table
 from divbench.report.footnotes import caution_notes
 from divbench.report.layouts import tables_by_ipc, tables_by_network
 from divbench.report.render import Cell, Table, sort_key, text
@@ -17,12 +17,15 @@ _END = 10
 _HEADLINE = ("vendi", "coverage", "cosine")
 
 
-def page_tables(whole: Sequence[Result], results: Sequence[Result]) -> list[tuple[str, PageTable]]:
+def page_tables(
+    whole: Sequence[Result], results: Sequence[Result], cost: Sequence[Result]
+) -> list[tuple[str, PageTable]]:
     """All scores at both scopes; by images per class and by network where there are several of them, or students; cost.
 
     Args:
         whole: the entries under their own names.
         results: the same, with names that tell them apart.
+        cost: whose cost is shown.
     """
     tables: list[tuple[str, Table]] = []
     groups = by_ipc(results)
@@ -39,8 +42,8 @@ def page_tables(whole: Sequence[Result], results: Sequence[Result]) -> list[tupl
             held = [result for result in group if _holds(result, scope)]
             if held:
                 tables.append((f"scope-{scope}-{i}" if i else f"scope-{scope}", compare_table(held, scope)))
-    if any(origins_of(result) for result in results):
-        tables.append(("cost", cost_table(results)))
+    if cost:
+        tables.append(("cost", cost_table(cost)))
     return _with_notes_once(tables, caution_notes(whole) + caution_notes(results))
 
 

@@ -42,13 +42,19 @@ class Wording:
 _NO_WORDS = Wording()
 
 
-def page(results: Sequence[Result], gallery: Gallery = NO_GALLERY, wording: Wording = _NO_WORDS) -> str:
+def page(
+    results: Sequence[Result],
+    gallery: Gallery = NO_GALLERY,
+    wording: Wording = _NO_WORDS,
+    cost: Sequence[Result] = (),
+) -> str:
     """The report as HTML; the same text for the same input.
 
     Args:
         results: entries of one protocol; parts of one entry (scores, accuracies) are joined.
         gallery: figures and pictures made from images, see `divbench.exhibits`.
         wording: title, note, and which entries are before and after; default: those whose names say so.
+        cost: of a run that was made to measure what it costs to generate sets; see `cost_table`.
 
     Raises:
         ResultError: no results, not comparable, two of one name, or a pair that names no entry.
@@ -69,7 +75,7 @@ def page(results: Sequence[Result], gallery: Gallery = NO_GALLERY, wording: Word
         story=story,
         controls=None if story.controls is None else page_table(story.controls),
         measurement=_measurement(story),
-        tables=page_tables(whole, results),
+        tables=page_tables(whole, results, cost),
         per_class=[(f"class-{i}", table) for i, table in enumerate(class_tables(results, pairs, bool(many)))],
         many=many,
         figures=[embedded(one) for one in (*page_figures(results), *gallery.figures)],

@@ -5,6 +5,7 @@ import pytest
 
 from divbench.errors import ResultError
 from divbench.report.cost import cost_table
+from divbench.report.page import page
 from divbench.report.render import render
 from tests.records import make_origin, make_result
 
@@ -56,3 +57,11 @@ def test_an_entry_of_which_one_set_is_unknown_is_left_out():
     assert [row[0] for row in cost_table([half, generated("whole", origin(9))]).rows] == ["whole"]
     with pytest.raises(ResultError, match="nothing says how the sets of half were generated"):
         cost_table([half])
+
+
+def test_a_page_shows_the_cost_of_the_run_that_measured_it():
+    entries = [make_result("a"), make_result("a+b")]
+    assert 'id="cost"' not in page([generated("c", origin(9))]), "seconds of sets that were made anyhow say little"
+    shown = page(entries, cost=[generated("c", origin(9)), generated("c+d", origin(12))])
+    assert 'id="cost"' in shown
+    assert "c+d" in shown
