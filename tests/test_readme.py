@@ -1,6 +1,7 @@
 """The README's output is real."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,18 @@ def test_the_demo_prints_what_the_readme_shows(tmp_path, monkeypatch):
     done = CliRunner().invoke(main, ["demo"])
     assert done.exit_code == 0, done.stderr
     assert shape_of(done.stdout) == shape_of(shown)
+
+
+@pytest.mark.parametrize("page", ["reports/cifar10-grid.md"])
+def test_tables_are_what_the_commands_above_them_print(page, monkeypatch):
+    """To the last digit: they only read results that are in the repository. Notes below a table are left out."""
+    monkeypatch.chdir(README.parent)
+    blocks = re.findall(r"<!-- table of: divbench (.*?) -->\n```\n(.*?)\n```", Path(page).read_text(), re.DOTALL)
+    assert blocks
+    for command, shown in blocks:
+        done = CliRunner().invoke(main, shlex.split(command))
+        assert done.exit_code == 0, done.stderr
+        assert done.stdout.split("\n\n- ")[0] == shown
 
 
 def test_the_example_metric_works(tmp_path):
