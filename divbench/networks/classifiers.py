@@ -11,6 +11,7 @@ from torch import nn
 from divbench.errors import WeightsError
 from divbench.networks.convnet import ConvNet
 from divbench.networks.layers import trace
+from divbench.networks.resnet20 import ResNet20
 from divbench.networks.small import SMALL, small_mobilenet, small_resnet, small_shufflenet, small_vgg16, tiny_vit
 
 _WIDTH = 128  # of ConvNets
@@ -163,6 +164,10 @@ def _vit(classes: int, size: int) -> nn.Module:
     return tiny_vit(classes, size) if size < SMALL else _torchvision("vit_b_16", classes, size)
 
 
+def _resnet20(classes: int, size: int) -> nn.Module:
+    return ResNet20(classes)
+
+
 def _resnet(depth: int) -> _Classifier:
     about = f"ResNet-{depth}; for small images with a 3x3 first convolution of stride 1 and no max pooling"
     return _Classifier(about, partial(_adapted, f"resnet{depth}", small_resnet))
@@ -175,6 +180,7 @@ def _convnet(depth: int) -> _Classifier:
 
 _TABLE: dict[str, _Classifier] = {
     **{f"resnet{depth}": _resnet(depth) for depth in (18, 50, 101)},
+    "resnet20": _Classifier("ResNet-20 of CIFAR: 16, 32 and 64 channels, shortcuts without parameters", _resnet20),
     **{f"convnet{depth}": _convnet(depth) for depth in range(1, 7)},
     "vgg16": _Classifier("VGG-16 with BatchNorm; for small images with one linear layer, of 512 inputs", _vgg16),
     "mobilenetv2": _Classifier(

@@ -11,6 +11,7 @@ from divbench.embedders.embed import Embeddings, embed
 from divbench.errors import WeightsError
 from divbench.images import ImageSet, read_images
 from divbench.networks import read_state_dict
+from divbench.teacher import load_teacher
 
 SHARED = Path(os.environ.get("DIVBENCH_SHARED_DATA") or Path(__file__).parents[3] / "shared" / "data")
 TEACHER = SHARED / "weights" / "cifar10-resnet18.safetensors"
@@ -53,6 +54,15 @@ def test_bfloat16_costs_less_than_two_percent_of_a_feature_vector(images: ImageS
 def test_a_resnet20_is_not_taken_for_a_resnet18():
     with pytest.raises(WeightsError, match=r"looks like a ResNet-20 with 3\+3\+3 blocks .* 16 channels, 3x3"):
         load_embedder("resnet18", weights=SHARED / "weights" / "resnet20-12fca82f.th", mean_std="imagenet")
+
+
+def test_a_resnet20_made_by_others_is_a_teacher(images: ImageSet):
+    teacher = load_teacher(SHARED / "weights" / "resnet20-12fca82f.th", net="resnet20", mean_std="imagenet")
+    pixels = images.images.float() / 255
+    mean, std = (torch.tensor(numbers).view(1, 3, 1, 1) for numbers in teacher.mean_std)
+    with torch.no_grad():
+        logits = teacher.network()((pixels - mean) / std)
+    assert (logits.argmax(1) == images.labels).float().mean() >= 0.9
 
 
 def test_every_batch_size_gives_the_same_bits(images: ImageSet, exact: Embeddings):

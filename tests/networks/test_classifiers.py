@@ -52,7 +52,7 @@ def maps(net: str, size: int) -> int:
 
 
 def test_every_torchvision_counterpart_is_tested():
-    assert set(CLASSIFIERS) == {*TORCHVISION, *(f"convnet{depth}" for depth in range(1, 7))}
+    assert set(CLASSIFIERS) == {*TORCHVISION, "resnet20", *(f"convnet{depth}" for depth in range(1, 7))}
 
 
 @pytest.mark.parametrize("net", TORCHVISION)
@@ -67,6 +67,7 @@ def test_large_versions_have_as_many_parameters_as_torchvision_publishes(net: st
         ("resnet18", 10, 32, 11_173_962),  # the CIFAR versions of many repositories
         ("resnet50", 10, 32, 23_520_842),
         ("resnet101", 10, 32, 42_512_970),
+        ("resnet20", 10, 32, 269_722),  # arXiv:1512.03385: 0.27 million
         ("vgg16", 10, 32, 14_728_266),
         ("convnet3", 10, 32, 320_010),  # DC, arXiv:2006.05929
         ("convnet4", 200, 64, 3584 + 3 * 147_584 + 4 * 256 + (2048 + 1) * 200),
@@ -98,6 +99,7 @@ def test_every_name_learns_from_a_batch_of_small_images(net: str):
         ("resnet18", 32, 4),
         ("resnet50", 32, 4),
         ("resnet101", 64, 8),
+        ("resnet20", 32, 8),
         ("mobilenetv2", 32, 4),
         ("shufflenetv2", 32, 4),
         ("vgg16", 32, 2),  # a fifth halving follows

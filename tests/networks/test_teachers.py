@@ -31,6 +31,7 @@ def lively(network: nn.Module) -> nn.Module:
     ("net", "size", "layer", "width"),
     [
         ("resnet50", 16, "fc", 2048),
+        ("resnet20", 16, "linear", 64),
         ("convnet2", 16, "classifier", 2048),
         ("mobilenetv2", 16, "classifier.1", 1280),
         ("mobilenetv2", 96, "classifier.1", 1280),
