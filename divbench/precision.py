@@ -31,6 +31,16 @@ def full_float32(device: torch.device, *, tf32: bool = False) -> Iterator[None]:
             knob.fp32_precision = value
 
 
+def bfloat16_is_slow(device: torch.device) -> bool:
+    """Whether bfloat16 is worked out in software, more than ten times slower than float32.
+
+    That is so on CPUs without instructions for it, such as those whose vectors are no wider than AVX2's.
+    """
+    if device.type != "cpu":
+        return False
+    return not (torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def cores() -> int:
     """How many CPU cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -296,6 +296,40 @@ def test_squeeze_writes_a_teacher_that_generate_takes(insects, tmp_path):
     learned.check_fits(real_set())
 
 
+@pytest.mark.parametrize("slow", [True, False])
+def test_who_asks_for_bfloat16_is_told_where_it_is_slow(insects, tmp_path, monkeypatch, slow):
+    monkeypatch.setattr("divbench.precision.bfloat16_is_slow", lambda device: slow)
+    real, teacher, made = insects / "real", insects / "teacher.safetensors", tmp_path / "made"
+    half = ("--set", "precision=bfloat16", "--device", "cpu")
+    few = ("--set", "iterations=1", "--set", "labels={kind='hard'}", "--ipc", "2")
+    generated = run("generate", "digits/sre2l", "--real", real, "--teacher", teacher, *few, *half, "-o", made)
+    commands = [
+        generated,
+        run(
+            "squeeze",
+            real,
+            "--like",
+            "digits",
+            "--epochs",
+            "1",
+            "--set",
+            "batch=10",
+            *half,
+            "-o",
+            tmp_path / "t.safetensors",
+        ),
+        run("train", made, "--test", real, "--net", "convnet1", "--epochs", "1", "--set", "least_steps=1", *half),
+        run("score", made, "--real", real, "-p", "quick", "--precision", "bfloat16", "--device", "cpu"),
+        run("regenerate", made, "--real", real, "--teacher", teacher, "-o", tmp_path / "again"),
+    ]
+    for done in commands:
+        assert done.exit_code == 0, done.stderr
+        assert ("caution: this CPU has no instructions for bfloat16" in done.stderr) == slow
+    assert ("interrupt it and add --set precision=float32" in generated.stderr) == slow
+    plain = run("score", made, "--real", real, "-p", "quick")
+    assert "bfloat16" not in plain.stderr
+
+
 @pytest.mark.parametrize("what", ["recipes", "terms", "methods"])
 def test_what_generation_knows_is_listed(what):
     done = run("list", what)

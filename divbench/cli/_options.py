@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    import torch
+
     from divbench.cache import Cache
     from divbench.evaluate import Embedding
     from divbench.images import ImageSet
@@ -109,8 +111,10 @@ class EmbeddingOptions:
 
     def record(self, skip_bad: bool = False) -> "Embedding":
         """The same for `divbench.evaluate`."""
+        from divbench.embedders import choose_device
         from divbench.evaluate import Embedding
 
+        warn_of_slow_bfloat16(self.precision, choose_device(self.device), "interrupt it and leave --precision out")
         return Embedding(
             self.embedder, self.weights, self.mean_std, self.input_size, self.precision, self.device, self.batch_size,
             skip_bad,
@@ -177,3 +181,18 @@ def parse_changes(changes: Iterable[str]) -> dict[str, Any]:
             raise click.UsageError(f"--set {change}: expected key=value, such as batch=16")
         values[key] = parse_value(text)
     return values
+
+
+def warn_of_slow_bfloat16(
+    precision: str, device: "torch.device", remedy: str = "interrupt it and add --set precision=float32"
+) -> None:
+    """Say before long work in ``precision`` that ``device`` does it in software, and what to do about it."""
+    from divbench import parallel
+    from divbench.precision import bfloat16_is_slow
+
+    if precision == "bfloat16" and parallel.rank() == 0 and bfloat16_is_slow(device):
+        click.echo(
+            "caution: this CPU has no instructions for bfloat16 and works it out in software, more than ten times "
+            f"slower than float32; {remedy}",
+            err=True,
+        )

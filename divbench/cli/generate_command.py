@@ -85,6 +85,7 @@ def generate(
     taught = None if teacher is None else load_teacher(teacher, net=net, mean_std=mean_std)
     if first:
         click.echo(f"{truth.name}: {truth.recognised}", err=True)
+    _options.warn_of_slow_bfloat16(rules.precision, options.device)
     there = output.exists()
     made = run(rules, truth, output, teacher=taught, options=options, progress=progress_bar if first else no_progress)
     if first:

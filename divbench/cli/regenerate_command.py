@@ -34,6 +34,7 @@ def regenerate(
     """
     from divbench import parallel
     from divbench.cache import Cache
+    from divbench.embedders import choose_device
     from divbench.generate.job import Options
     from divbench.generate.regenerate import choose, generated_sets
     from divbench.generate.regenerate import regenerate as run
@@ -47,6 +48,8 @@ def regenerate(
     first = parallel.rank() == 0
     if first:
         click.echo(f"{before.record.name}: {origin}", err=True)
+    precision, device = origin.recipe.get("precision", ""), choose_device(origin.device)
+    _options.warn_of_slow_bfloat16(precision, device, "the set was made on another machine, which rounds otherwise")
     options = Options(
         start=None if start is None else read_images(start, data_dir=data_dir), cache=None if no_cache else Cache()
     )

@@ -55,7 +55,7 @@ def squeeze(
     from divbench.images import DATASETS, read_images
     from divbench.progress import no_progress
 
-    first = parallel.rank() == 0
+    first, where = parallel.rank() == 0, choose_device(device)
     truth = read_images(real, split=split, data_dir=data_dir, download=download)
     part = None
     if test is None and real in DATASETS:  # the other split, where there is one
@@ -63,13 +63,14 @@ def squeeze(
     known = None if test is None and part is None else read_images(test or real, split=part, data_dir=data_dir)
     if first:
         click.echo(f"{truth.name}: {truth.recognised}", err=True)
+    _options.warn_of_slow_bfloat16(recipe.precision, where)
     made = run(
         truth,
         recipe,
         output,
         test=known,
         seed=seed,
-        device=choose_device(device),
+        device=where,
         progress=progress_bar if first else no_progress,
         report=lambda record: click.echo(_epoch(record), err=True),
     )

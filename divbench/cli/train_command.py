@@ -123,6 +123,7 @@ def train(
     first = parallel.rank() == 0
     for images in (tests, *(images for images, _ in read), *([truth] if yardsticks else [])) if first else ():
         click.echo(f"{images.name}: {images.recognised}", err=True)
+    _options.warn_of_slow_bfloat16(rules.precision, plan.device)
     result = measure_accuracy(
         read,
         tests,
