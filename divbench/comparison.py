@@ -7,7 +7,7 @@ import msgspec
 
 from divbench.errors import ResultError, shorten
 from divbench.results import ACCURACY, Accuracy, Result, Score, mean
-from divbench.statistics import Difference, holm, paired_over_classes
+from divbench.statistics import Difference, holm, over_sets, paired_over_classes
 
 
 def check_comparable(results: Sequence[Result]) -> None:
@@ -22,12 +22,15 @@ def check_comparable(results: Sequence[Result]) -> None:
 
 
 def differences(before: Result, after: Result, metrics: Collection[str] | None = None) -> dict[str, Difference]:
-    """Metric -> ``after`` minus ``before``, paired over classes; p-values after Holm over these metrics.
+    """Metric -> ``after`` minus ``before``, at class scope; p-values after Holm over these metrics.
+
+    Where both have several sets, over the sets, each the mean of its classes: about the methods. Else paired over
+    classes: about these sets.
 
     Args:
         before, after: of one protocol and equal images per class.
-        metrics: those to test; default: all that both hold at class scope. Those without a value for some class are
-            left out.
+        metrics: those to test; default: all that both hold at class scope. Those without a value for some class, or
+            that are the same in all sets, are left out.
 
     Raises:
         ResultError: not comparable, of unequal IPC, without values of classes, or without a metric in common.
@@ -38,7 +41,7 @@ def differences(before: Result, after: Result, metrics: Collection[str] | None =
         raise ResultError("differences are paired over classes: every result needs scores of two or more classes")
     theirs = {score.metric: score for score in class_scores(after)}
     pairs = {
-        score.metric: (class_means(score), class_means(theirs[score.metric]))
+        score.metric: (per_set(before, score), per_set(after, theirs[score.metric]))
         for score in class_scores(before)
         if score.metric in theirs and (metrics is None or score.metric in metrics)
     }
@@ -46,9 +49,26 @@ def differences(before: Result, after: Result, metrics: Collection[str] | None =
         raise ResultError(
             f"{before.name} and {after.name} have no metric in common; score both, or train students on both"
         )
-    tests = {key: paired_over_classes(a, b, before.level) for key, (a, b) in pairs.items() if a and b}
+    test = _over_methods if several_sets([before, after]) else _over_these
+    found = {key: test(*pair, before.level) for key, pair in pairs.items()}
+    tests = {key: one for key, one in found.items() if one is not None}
     adjusted = holm([test.p for test in tests.values()])
     return {key: replace(test, p=p) for (key, test), p in zip(tests.items(), adjusted, strict=True)}
+
+
+def several_sets(results: Sequence[Result]) -> bool:
+    """Whether each has several sets, so that the difference between two is one between their methods."""
+    return all(len(result.sets) > 1 for result in results)
+
+
+def _over_these(before: Score, after: Score, level: float) -> Difference | None:
+    first, second = class_means(before), class_means(after)
+    return paired_over_classes(first, second, level) if first and second else None
+
+
+def _over_methods(before: Score, after: Score, level: float) -> Difference | None:
+    first, second = set_means(before), set_means(after)
+    return over_sets(first, second, level) if first and second else None
 
 
 def check_equal_sizes(before: Result, after: Result) -> None:
@@ -90,6 +110,12 @@ def class_scores(result: Result) -> list[Score]:
 def class_means(score: Score) -> list[float]:
     """Mean over the sets of each class's value; empty where any is missing."""
     means = [mean(values) for values in zip(*score.per_class, strict=True)]
+    return [m for m in means if m is not None] if None not in means else []
+
+
+def set_means(score: Score) -> list[float]:
+    """Mean over the classes of each set's value; empty where any is missing."""
+    means = [mean(values) for values in score.per_class]
     return [m for m in means if m is not None] if None not in means else []
 
 

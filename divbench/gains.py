@@ -31,11 +31,17 @@ from scipy.special import ndtri
 
 from divbench.errors import ResultError
 from divbench.results import ACCURACY, Score
-from divbench.statistics import fewest_classes, half_width, sign_flip_p, t_half_width, two_sided_p, welch
+from divbench.statistics import (
+    MOST_BESIDE_TWO,
+    fewest_classes,
+    half_width,
+    sign_flip_p,
+    t_half_width,
+    two_sided_p,
+    welch,
+)
 
 About = Literal["these sets", "the method"]
-_MOST_BESIDE_TWO = 3
-"""Sets that may stand beside two sets: at four and more Welch's test errs in 8-12 % where the two vary more."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +121,7 @@ def _over_sets(before: Score, after: Score, sign: int, margin: float, level: flo
     """Welch t over the sets, each a mean over its classes; the classes are fixed."""
     first, second = _values(before), _values(after)
     fewest, most = sorted((len(first), len(second)))
-    if fewest == 2 and most > _MOST_BESIDE_TWO:
+    if fewest == 2 and most > MOST_BESIDE_TWO:
         raise ResultError(
             f"{where}: two sets beside {most} say too little of their own spread for a test at its nominal level; "
             "score three or more of each, or two of each"

@@ -16,6 +16,8 @@ from scipy.special import ndtr, stdtr, stdtrit
 Vector = NDArray[np.float64]
 EXACT_CLASSES = 16
 """Sign-flip tests enumerate all 2^C sign patterns up to this many classes."""
+MOST_BESIDE_TWO = 3
+"""Sets that may stand beside two sets: at four and more Welch's test errs in 8-12 % where the two vary more."""
 _GROUP = 12
 """Classes whose signed sums stand in one table of 2^12: it fits into the fastest cache."""
 _BITS = (1 << np.arange(_GROUP)).astype(np.uint16)
@@ -61,26 +63,16 @@ def jackknife_half_width(strata: Sequence[Sequence[float]], level: float = 0.95)
 
 @dataclass(frozen=True)
 class Difference:
-    """Second minus first, class by class.
-
-    Attributes:
-        effect: mean over classes of the difference.
-        low, high: t interval over classes.
-        p: two-sided sign-flip permutation test.
-        classes: number of pairs.
-        exact: whether all sign patterns were enumerated.
-    """
+    """Second minus first: the mean difference, its interval, and the two-sided p of there being none."""
 
     effect: float
     low: float
     high: float
     p: float
-    classes: int
-    exact: bool
 
 
 def paired_over_classes(first: Sequence[float], second: Sequence[float], level: float = 0.95) -> Difference:
-    """Compare two entries class by class, and speak about these sets.
+    """Compare two entries class by class, and speak about these sets: t interval and sign-flip test over classes.
 
     About these sets also where the vectors are means over several seeds: an effect of a seed that all classes share
     is no noise between classes. Asked about the method, the test then errs in 14 % of trials at 10 classes and in
@@ -94,10 +86,25 @@ def paired_over_classes(first: Sequence[float], second: Sequence[float], level: 
     if len(first) != len(second) or len(first) < 2:
         raise ValueError(f"needs two vectors over the same two or more classes, got {len(first)} and {len(second)}")
     difference = np.asarray(second, float) - np.asarray(first, float)
-    effect, count = float(difference.mean()), len(difference)
-    half = t_half_width(difference.tolist(), level)
-    p, exact = sign_flip_p(difference)
-    return Difference(effect, effect - half, effect + half, p, count, exact)
+    effect, half = float(difference.mean()), t_half_width(difference.tolist(), level)
+    return Difference(effect, effect - half, effect + half, sign_flip_p(difference)[0])
+
+
+def over_sets(first: Sequence[float], second: Sequence[float], level: float = 0.95) -> Difference | None:
+    """Compare two entries of several sets, a value for each, and speak about their methods: after Welch (1947).
+
+    Returns:
+        None where nothing says how sure the difference is: a side has one set, all values of a side are the same, or
+        two sets stand beside more than `MOST_BESIDE_TWO`.
+    """
+    fewest, most = sorted((len(first), len(second)))
+    if fewest < 2 or (fewest == 2 and most > MOST_BESIDE_TWO):
+        return None
+    error, degrees = welch(first, second)
+    if error <= 1e-12 * float(max(np.abs(first).max(), np.abs(second).max())):
+        return None
+    effect, half = float(np.mean(second) - np.mean(first)), half_width(error, degrees, level)
+    return Difference(effect, effect - half, effect + half, two_sided_p(effect, error, degrees))
 
 
 def sign_flip_p(difference: Vector) -> tuple[float, bool]:

@@ -14,14 +14,19 @@ def bold_note(where: str) -> str:
 
 def change_note(results: Sequence[Result]) -> str:
     """How the differences between results were made."""
-    first = results[0]
-    single = all(len(r.sets) == 1 for r in results)
-    about = (
-        "one set each: this speaks about these sets, not about the methods" if single else "per-class means over sets"
-    )
+    level, classes = results[0].level, len(results[0].classes)
+    several = [r for r in results if len(r.sets) > 1]
+    paired = f"± {level:.0%} t interval over {classes} classes; p: sign-flip test"
+    welch = f"± {level:.0%} t interval and p after Welch over the sets, each the mean of its {classes} classes"
+    if len(several) < 2:
+        one = "" if several else "one set each: "
+        how, about = paired, f"{one}this speaks about these sets, not about the methods"
+    elif len(several) == len(results):
+        how, about = welch, "several sets each: this speaks about the methods on these classes"
+    else:
+        how, about = f"where both have several sets: {welch}; else: {paired}", "only the first speaks about the methods"
     points = "; accuracies in percentage points" if any(r.accuracies for r in results) else ""
-    over = f"± {first.level:.0%} t interval over {len(first.classes)} classes"
-    return f"{over}; p: sign-flip test, Holm over the metrics that are shown of two entries; {about}{points}"
+    return f"{how}, Holm over the metrics that are shown of two entries; {about}{points}"
 
 
 def protocol_notes(results: Sequence[Result]) -> list[str]:

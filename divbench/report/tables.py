@@ -123,7 +123,7 @@ def accuracy_table(result: Result) -> Table:
 
 
 def differences_table(results: Sequence[Result], metrics: Sequence[str] | None = None) -> Table:
-    """Each further entry minus the first, paired over classes, with Holm's p over the metrics of an entry.
+    """Each further entry minus the first, with intervals and Holm's p over the metrics of an entry: see `differences`.
 
     Args:
         results: two entries or more.

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from divbench.errors import ResultError
+from divbench.gains import measure_gain
 from divbench.report.render import Measured, render
 from divbench.report.tables import accuracy_table, compare_table, differences_table, score_table
 from divbench.results import Interval
@@ -81,6 +82,40 @@ def test_differences_are_paired_over_classes():
     assert cell.low < 0.1 < cell.high
     assert cell.p == pytest.approx(2 * 2 / 2**3)  # Holm over two metrics of the smallest p of three classes
     assert "about these sets, not about the methods" in table.notes[0]
+
+
+def seeded(name, *rows):
+    """An entry of several sets: its coverage is above as much in all classes, as the seed of a method may be."""
+    means = tuple(sum(row) / 3 for row in rows)
+    return make_result(name, scores=(make_score(values=means, per_class=rows),), sets=len(rows))
+
+
+def test_differences_of_several_sets_are_those_of_gains_and_about_the_methods():
+    before = seeded("a", (0.20, 0.30, 0.40), (0.25, 0.35, 0.45))
+    after = seeded("b", (0.23, 0.33, 0.43), (0.28, 0.38, 0.48), (0.33, 0.43, 0.53))
+    table = differences_table([before, after])
+    gain = measure_gain(*(one.score("coverage") for one in (before, after)))
+    cell = table.rows[0][1]
+    assert (cell.value, cell.low, cell.high, cell.p) == pytest.approx((gain.effect, gain.low, gain.high, gain.p))
+    assert gain.p > 0.2, "over classes alone it would look sure, since all of them move together"
+    assert "Welch over the sets" in table.notes[0]
+    assert "about the methods" in table.notes[0]
+
+
+def test_differences_of_one_set_beside_several_are_about_these_sets():
+    before, after = seeded("a", (0.20, 0.30, 0.40)), seeded("b", (0.23, 0.33, 0.43), (0.28, 0.38, 0.49))
+    table = differences_table([before, after])
+    assert table.rows[0][1].p == 2 / 2**3
+    assert table.notes[0].startswith("± 95% t interval over 3 classes; p: sign-flip test")
+    several = [seeded(name, (0.1, 0.2, 0.3), (0.2, 0.3, 0.35)) for name in "cd"]
+    note = differences_table([several[0], several[1], before]).notes[0]
+    assert note.startswith("where both have several sets: ± 95% t interval and p after Welch")
+    assert "only the first speaks about the methods" in note
+
+
+def test_a_difference_that_nothing_makes_sure_is_left_out():
+    same = seeded("a", (0.2, 0.3, 0.4), (0.2, 0.3, 0.4))
+    assert differences_table([same, seeded("b", (0.3, 0.4, 0.5), (0.3, 0.4, 0.5))]).rows[0][1] is None
 
 
 def test_differences_need_two_entries_of_equal_size_with_classes():
