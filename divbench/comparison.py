@@ -38,7 +38,7 @@ def differences(before: Result, after: Result, metrics: Collection[str] | None =
     check_comparable([before, after])
     check_equal_sizes(before, after)
     if not (class_scores(before) and class_scores(after)) or len(before.classes) < 2:
-        raise ResultError("differences are paired over classes: every result needs scores of two or more classes")
+        raise ResultError("differences are those of class means: every result needs scores of two or more classes")
     theirs = {score.metric: score for score in class_scores(after)}
     pairs = {
         score.metric: (per_set(before, score), per_set(after, theirs[score.metric]))

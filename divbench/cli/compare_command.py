@@ -26,13 +26,11 @@ if TYPE_CHECKING:
     metavar="NAME,...",
     help="Show these, in this order, such as coverage,vendi,accuracy (of all networks).  [default: all]",
 )
-@click.option(
-    "--differences", is_flag=True, help="Show each entry minus the first, paired over classes, with p-values."
-)
+@click.option("--differences", is_flag=True, help="Show each entry minus the first, with intervals and p-values.")
 @click.option(
     "--pairs",
     is_flag=True,
-    help="Show below each entry such as SRe2L+DiRe what it adds to SRe2L, paired over classes, with p-values.",
+    help="Show below each entry such as SRe2L+DiRe what it adds to SRe2L, with p-values.",
 )
 @click.option(
     "--by",

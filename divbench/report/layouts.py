@@ -65,7 +65,7 @@ def tables_by_ipc(
         results: of one protocol, real set and classes; accuracies of one recipe at equal images per class.
         scope: of the scores.
         metrics: which, in this order; ``accuracy`` means those of all networks; default: all.
-        pairs: put each entry such as ``SRe2L+DiRe`` behind ``SRe2L``, with a row for what it adds, paired over classes.
+        pairs: put each entry such as ``SRe2L+DiRe`` behind ``SRe2L``, with a row for what it adds, see `differences`.
 
     Raises:
         ResultError: not comparable; two results of one name and number of images; sets without labels; no result has

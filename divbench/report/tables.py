@@ -60,7 +60,7 @@ def compare_table(
         scope: of the scores.
         mixed: show results side by side that do not compare; nothing is bold then.
         metrics: which, in this order; ``accuracy`` means those of all networks; default: all.
-        pairs: put each entry such as ``SRe2L+DiRe`` behind ``SRe2L``, with a row for what it adds, paired over classes.
+        pairs: put each entry such as ``SRe2L+DiRe`` behind ``SRe2L``, with a row for what it adds, see `differences`.
 
     Raises:
         ResultError: protocols, real sets, recipes or classes differ (unless ``mixed``), no result has the scope or one
