@@ -69,14 +69,15 @@ def interval_notes(results: Sequence[Result]) -> list[str]:
 
 
 def caution_notes(results: Sequence[Result]) -> list[str]:
-    """What to beware of, entry by entry."""
+    """What to beware of, entry by entry; once, where sets of one name have it in common."""
     several = len({r.ipc for r in results}) > 1
     names = [f"{r.name}, IPC {span(r.ipc)}: " if several else f"{r.name}: " for r in results]
-    return [
+    said = [
         f"{name if len(results) > 1 else ''}caution [{c.code}] {c.text}"
         for name, r in zip(names, results, strict=True)
         for c in r.cautions
     ]
+    return list(dict.fromkeys(said))
 
 
 def notes(results: Sequence[Result]) -> list[str]:

@@ -184,7 +184,8 @@ def _validity(results: Sequence[Result]) -> list[str]:
         if agreement is not None:
             said.append(f"Predictive: their order by Vendi Score and by accuracy of {net} {agreement}")
     cautions = [(r.name, c.text) for r in results for c in r.cautions if c.code not in ("collapse", "own-judge")]
-    return said + [text if text.startswith(f"{name}:") else f"{name}: {text}" for name, text in cautions]
+    told = [text if text.startswith(f"{name}:") else f"{name}: {text}" for name, text in cautions]
+    return said + list(dict.fromkeys(told))
 
 
 def _agreement(results: Sequence[Result], one: str, other: str) -> str | None:

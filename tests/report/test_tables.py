@@ -264,6 +264,14 @@ def test_pairs_are_of_equal_size_and_known_by_their_names():
         compare_table(whole, "dataset", pairs=True)
 
 
+def test_what_sets_of_one_name_have_in_common_is_said_once():
+    notes = compare_table([make_result("a", cautions=("copies", "copies", "uneven"), sets=2), make_result("b")]).notes
+    assert [note for note in notes if "caution" in note] == [
+        "a: caution [copies] about copies",
+        "a: caution [uneven] about uneven",
+    ]
+
+
 def test_cautions_say_of_which_entry():
     (note,) = [
         n for n in compare_table([make_result("a", cautions=("x",)), make_result("a", ipc=50)]).notes if "[x]" in n
