@@ -260,7 +260,7 @@ def test_pairs_are_of_equal_size_and_known_by_their_names():
     assert table.rows[2][3:] == [None, None, None], "nothing in common is no difference"
     bare = make_score(scope="dataset", per_class=())
     whole = [make_result(name, scores=(bare,)) for name in ("a", "a+b")]
-    with pytest.raises(ResultError, match="paired over classes"):
+    with pytest.raises(ResultError, match="those of class means"):
         compare_table(whole, "dataset", pairs=True)
 
 
