@@ -28,7 +28,7 @@ def test_the_demo_prints_what_the_readme_shows(tmp_path, monkeypatch):
     assert shape_of(done.stdout) == shape_of(shown)
 
 
-@pytest.mark.parametrize("page", ["reports/cifar10-grid.md"])
+@pytest.mark.parametrize("page", ["README.md", "reports/cifar10-grid.md"])
 def test_tables_are_what_the_commands_above_them_print(page, monkeypatch):
     """To the last digit: they only read results that are in the repository. Notes below a table are left out."""
     monkeypatch.chdir(README.parent)
@@ -38,6 +38,14 @@ def test_tables_are_what_the_commands_above_them_print(page, monkeypatch):
         done = CliRunner().invoke(main, shlex.split(command))
         assert done.exit_code == 0, done.stderr
         assert done.stdout.split("\n\n- ")[0] == shown
+
+
+def test_what_the_readme_says_was_found_is_borne_out_by_the_results(monkeypatch):
+    monkeypatch.chdir(README.parent)
+    done = CliRunner().invoke(
+        main, ["check", "reports/cifar10.claims.toml", "--results", "leaderboards/results/cifar10"]
+    )
+    assert done.exit_code == 0, done.stdout + done.stderr
 
 
 def test_the_example_metric_works(tmp_path):
