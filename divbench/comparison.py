@@ -29,8 +29,8 @@ def differences(before: Result, after: Result, metrics: Collection[str] | None =
 
     Args:
         before, after: of one protocol and equal images per class.
-        metrics: those to test; default: all that both hold at class scope. Those without a value for some class, or
-            that are the same in all sets, are left out.
+        metrics: those to test; default: all that both hold at class scope. Those without a value for some class are
+            left out, and those of which several sets do not say how sure a difference is (`over_sets`).
 
     Raises:
         ResultError: not comparable, of unequal IPC, without values of classes, or without a metric in common.
@@ -49,16 +49,11 @@ def differences(before: Result, after: Result, metrics: Collection[str] | None =
         raise ResultError(
             f"{before.name} and {after.name} have no metric in common; score both, or train students on both"
         )
-    test = _over_methods if several_sets([before, after]) else _over_these
+    test = _over_methods if min(len(before.sets), len(after.sets)) > 1 else _over_these
     found = {key: test(*pair, before.level) for key, pair in pairs.items()}
     tests = {key: one for key, one in found.items() if one is not None}
     adjusted = holm([test.p for test in tests.values()])
     return {key: replace(test, p=p) for (key, test), p in zip(tests.items(), adjusted, strict=True)}
-
-
-def several_sets(results: Sequence[Result]) -> bool:
-    """Whether each has several sets, so that the difference between two is one between their methods."""
-    return all(len(result.sets) > 1 for result in results)
 
 
 def _over_these(before: Score, after: Score, level: float) -> Difference | None:
