@@ -13,7 +13,8 @@ README = Path(__file__).parents[1] / "README.md"
 
 
 def shape_of(text):
-    """Everything but numbers and the widths that they give to columns."""
+    """Everything but numbers, the widths that they give to columns, and the cautions that follow from them."""
+    text = "\n".join(line for line in text.splitlines() if ": caution [" not in line)
     text = re.sub(r"[0-9a-f]{16,}", "#", text)
     return re.sub(r"[\s-]+", " ", re.sub(r"[-±]?\d[\w.+%]*", "#", text)).strip()
 
