@@ -49,7 +49,7 @@ def regenerate(
     if first:
         click.echo(f"{before.record.name}: {origin}", err=True)
     precision, device = origin.recipe.get("precision", ""), choose_device(origin.device)
-    _options.warn_of_slow_bfloat16(precision, device, "the set was made on another machine, which rounds otherwise")
+    _options.warn_of_slow_bfloat16(precision, device, "regenerate it where there are some")
     options = Options(
         start=None if start is None else read_images(start, data_dir=data_dir), cache=None if no_cache else Cache()
     )
