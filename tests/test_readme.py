@@ -29,7 +29,7 @@ def test_the_demo_prints_what_the_readme_shows(tmp_path, monkeypatch):
     assert shape_of(done.stdout) == shape_of(shown)
 
 
-@pytest.mark.parametrize("page", ["README.md", "reports/cifar10-grid.md"])
+@pytest.mark.parametrize("page", ["README.md", "reports/cifar10-grid.md", "reports/cifar10-parts.md"])
 def test_tables_are_what_the_commands_above_them_print(page, monkeypatch):
     """To the last digit: they only read results that are in the repository. Notes below a table are left out."""
     monkeypatch.chdir(README.parent)
