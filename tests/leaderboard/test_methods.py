@@ -32,7 +32,10 @@ def test_the_methods_are_there_by_kind_and_in_order(methods):
             "dc", "dsa", "kip", "mtt", "dm", "sre2l", "cda", "g-vbsm", "dwa", "edc", "lpld", "infer", "infer-d",
             "cv-dd", "sre2lpp", "delt", "wmdd", "deda",
         ],
-        "addition": ["dire", "dire-released", "cd", "cdm", "edm", "dpp", "coreset-edm", "real-start"],
+        "addition": [
+            "dire", "dire-released", "cd", "cdm", "edm", "dpp", "coreset-edm", "real-start", "noise-start",
+            "released-settings",
+        ],
     }  # fmt: skip
 
 
