@@ -14,7 +14,8 @@ def check_same_sets(before: Result, path: Path, sets: Sequence[SetRecord], class
     if _digests(before.sets) != _digests(sets):
         raise ResultError(
             f"{path}: is the result of other images ({shorten([one.name for one in before.sets])}) than "
-            f"{shorten([one.name for one in sets])}; give another -o, or the same sets with the same --ipc"
+            f"{shorten([one.name for one in sets])}; give another -o, or the same sets in the same "
+            "order with the same --ipc"
         )
     if before.classes != classes:
         raise ResultError(

@@ -124,6 +124,7 @@ def train(
     for images in (tests, *(images for images, _ in read), *([truth] if yardsticks else [])) if first else ():
         click.echo(f"{images.name}: {images.recognised}", err=True)
     _options.warn_of_slow_bfloat16(rules.precision, plan.device)
+    before = load_result(output) if output is not None and output.exists() else None
     result = measure_accuracy(
         read,
         tests,
@@ -132,13 +133,19 @@ def train(
         matching=Matching(ipc, classes, common_classes),
         teachers=[load_teacher(path, net=teacher_net, mean_std=mean_std) for path in teachers],
         real=truth if yardsticks else None,
-        before=load_result(output) if output is not None and output.exists() else None,
+        before=before,
         path=output,
         progress=progress_bar if first else no_progress,
         report=lambda title, done: click.echo(f"{title}: {_said(done)}", err=True),
     )
     if first:
         click.echo(render(accuracy_table(result), format_), nl=False)
+        if before is not None and before.protocol is not None and result.protocol is None:
+            click.echo(
+                f"{output}: its diversity was that of {len(before.sets)} of these {len(result.sets)} sets and is left "
+                f"out; measure that of all with 'divbench score' and -o {output}",
+                err=True,
+            )
         if output is not None:
             save_result(result, output)
     plan.forget()

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from divbench.combine import check_same_sets, with_accuracies
-from divbench.errors import InputError
+from divbench.errors import InputError, ResultError
 from divbench.images import ImageSet, match_sets, take_per_class
 from divbench.progress import Progress, no_progress
 from divbench.provenance import environment
@@ -59,11 +59,13 @@ def measure_accuracy(
         teachers: that give soft labels, where the recipe asks for them.
         real: real training images, of which a random subset is trained on as a yardstick.
         before: what is known of these sets already, such as their diversity; runs that it holds are not made again.
+            Where it has students of the first of these sets only, its diversity is left out.
         path: of ``before``, for messages.
         progress, report: see `divbench.train.train.train`.
 
     Raises:
-        ResultError: ``before`` is of other images, or has accuracies by another recipe.
+        ResultError: ``before`` is of other images, has accuracies by another recipe, or students of fewer sets by a
+            network that is not in ``plan``.
         DivbenchError: see `divbench.train.train.train`.
     """
     began, chosen = time.perf_counter(), matching or Matching()
@@ -78,8 +80,12 @@ def measure_accuracy(
     if truth == tested.digest:
         raise InputError(f"{tests.name}: is both tested on and the yardstick's training data; give others with --real")
     plan = replace(plan, test_digest=tested.digest)
+    more = before is not None and bool(before.accuracies) and len(records) > len(before.sets)
     if before is not None:
-        check_same_sets(before, path or Path(before.name), records, tests.classes)
+        place = path or Path(before.name)
+        check_same_sets(before, place, records[: len(before.sets)] if more else records, tests.classes)
+        if more:
+            _check_nets(before, place, plan.nets, len(records))
     trained = train(
         [(images, folder) for images, (_, folder) in zip(matched, sets, strict=True)],
         tests,
@@ -100,7 +106,17 @@ def measure_accuracy(
         real=truth or _known_real(before, plan),
         environment=environment(time.perf_counter() - began, str(plan.device)),
     )
-    return result if before is None else with_accuracies(before, result)
+    return result if before is None or more else with_accuracies(before, result)
+
+
+def _check_nets(before: Result, path: Path, nets: Sequence[str], count: int) -> None:
+    """All networks have students of every set."""
+    held = [one.net for one in before.accuracies]
+    if not set(held) <= set(nets):
+        raise ResultError(
+            f"{path}: has students of {', '.join(held)} on {len(before.sets)} of these {count} sets; train all "
+            f"networks on the new ones, too (--net {','.join(dict.fromkeys((*held, *nets)))}), or give another -o"
+        )
 
 
 def _record(images: ImageSet) -> SetRecord:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from divbench.combine import joined
 from divbench.embedders.embed import embed
@@ -121,6 +122,26 @@ def test_accuracies_join_the_scores_of_the_same_images(made):
         (whole,) = joined(parts)
         assert (whole.scores, whole.protocol) == ((*before.scores, *made.scores), before.protocol)
     assert joined([result, made]) == [result, made], "two accuracies of one network stay apart"
+
+
+def test_another_set_is_one_more_student_and_leaves_diversity_to_be_measured_anew(made):
+    trained, second = [], images(seed=1, name="b")
+    before = measure(before=scored(images()), path=Path("r.json"))
+    grown = measure(images(), second, before=before, path=Path("r.json"), report=lambda title, run: trained.append(run))
+    assert [(run.set, run.seed) for run in trained] == [(1, 0), (1, 1), (1, 2)]
+    whole = measure(images(), second, name=before.name)
+    assert [replace(run, seconds=0) for run in grown.accuracy("convnet1").runs] == [
+        replace(run, seconds=0) for run in whole.accuracy("convnet1").runs
+    ]
+    assert (grown.name, grown.sets, grown.scores, grown.protocol) == (before.name, whole.sets, whole.scores, None)
+    for sets in ([second, images()], [second, images(), images(seed=2)]):
+        with pytest.raises(ResultError, match="r.json: is the result of other images .*in the same order"):
+            measure(*sets, before=before, path=Path("r.json"))
+    with pytest.raises(ResultError, match="is the result of other images"):
+        measure(images(), second, before=scored(images()), path=Path("r.json"))
+    other = plan(recipe(epochs=2), nets=("convnet2",))
+    with pytest.raises(ResultError, match="has students of convnet1 on 1 of these 2 sets.*--net convnet1,convnet2"):
+        measure(images(), second, what=other, before=before, path=Path("r.json"))
 
 
 def test_tables_show_diversity_and_accuracy_side_by_side(made):
