@@ -120,11 +120,10 @@ def per_set(result: Result, score: Score) -> Score:
     What varies between the means of sets is the method; what varies between runs on one set is the students' seeds.
     """
     trained = result.accuracy(score.metric.removeprefix(ACCURACY)) if score.metric.startswith(ACCURACY) else None
-    if trained is None or len(result.sets) < 2:
+    places = [] if trained is None else [run.set for run in trained.own]
+    if len(set(places)) < 2:
         return score
-    places = [run.set for run in trained.own]
-    groups = [[i for i, place in enumerate(places) if place == index] for index in range(len(result.sets))]
-    groups = [group for group in groups if group]
+    groups = [[i for i, place in enumerate(places) if place == index] for index in dict.fromkeys(places)]
     values = tuple(mean(tuple(score.values[i] for i in group)) for group in groups)
     vectors = tuple(
         tuple(mean(column) for column in zip(*(score.per_class[i] for i in group), strict=True))

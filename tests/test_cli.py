@@ -498,6 +498,9 @@ def test_train_adds_accuracies_to_scores_and_compare_shows_both(folders, tmp_pat
     other = run("train", folders / "two", *few, "-o", tmp_path / "one.json")
     assert other.exit_code == 2
     assert "is the result of other images (one) than two; give another -o" in other.stderr
+    grown = run("train", folders / "one", folders / "two", *few, "-o", tmp_path / "one.json")
+    assert "its diversity was that of 1 of these 2 sets and is left out; measure that of all with" in grown.stderr
+    assert load_result(tmp_path / "one.json").protocol is None
     yardstick = run("train", folders / "one", *few, "--yardsticks", "--real", folders / "two", "--format", "csv")
     assert "random real %" in yardstick.stdout
 

@@ -51,10 +51,14 @@ def recipe_notes(results: Sequence[Result]) -> list[str]:
     ]
 
 
-def single_run_notes(results: Sequence[Result]) -> list[str]:
-    """Where students had one run alone."""
-    single = [f"{r.name} {one.net}" for r in results for one in r.accuracies if len(one.own) == 1]
-    return [f"one run (n = 1) and so no interval: {shorten(single)}"] if single else []
+def student_notes(results: Sequence[Result]) -> list[str]:
+    """Where there was one student alone, and where not all sets have students."""
+    students = [(f"{r.name} {one.net}", r, one) for r in results for one in r.accuracies]
+    single = [said for said, _, one in students if len(one.own) == 1]
+    counts = [(said, len({run.set for run in one.own}), len(r.sets)) for said, r, one in students]
+    some = [f"{said} {trained} of {sets}" for said, trained, sets in counts if trained < sets]
+    found = {"one run (n = 1) and so no interval": single, "students of some sets only": some}
+    return [f"{what}: {shorten(which)}" for what, which in found.items() if which]
 
 
 def interval_notes(results: Sequence[Result]) -> list[str]:
@@ -82,5 +86,5 @@ def caution_notes(results: Sequence[Result]) -> list[str]:
 
 def notes(results: Sequence[Result]) -> list[str]:
     """How to read the numbers, once; then what to beware of."""
-    parts = (protocol_notes, recipe_notes, single_run_notes, interval_notes, caution_notes)
+    parts = (protocol_notes, recipe_notes, student_notes, interval_notes, caution_notes)
     return [note for part in parts for note in part(results)]

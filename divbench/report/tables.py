@@ -6,7 +6,7 @@ from statistics import fmean, stdev
 from divbench.comparison import check_comparable, differences, protocol_of
 from divbench.errors import ResultError
 from divbench.protocol import Scope
-from divbench.report.footnotes import bold_note, change_note, notes, recipe_notes, single_run_notes
+from divbench.report.footnotes import bold_note, change_note, notes, recipe_notes, student_notes
 from divbench.report.parts import (
     Row,
     bold_cells,
@@ -119,7 +119,7 @@ def accuracy_table(result: Result) -> Table:
                 row: list[Cell] = [one.net, *([record.name] if several else []), len(values), fmean(values), spread]
                 row.append(" ".join(f"{value:.2f}" for value in values))
                 rows.append(row + [score.reference_value(key) for key in known])
-    return Table(_headline(result), columns, rows, recipe_notes([result]) + single_run_notes([result]))
+    return Table(_headline(result), columns, rows, recipe_notes([result]) + student_notes([result]))
 
 
 def differences_table(results: Sequence[Result], metrics: Sequence[str] | None = None) -> Table:

@@ -59,7 +59,8 @@ def measure_accuracy(
         teachers: that give soft labels, where the recipe asks for them.
         real: real training images, of which a random subset is trained on as a yardstick.
         before: what is known of these sets already, such as their diversity; runs that it holds are not made again.
-            Where it has students of the first of these sets only, its diversity is left out.
+            It may have more sets, of which those are left as they are. Where it has fewer, the first of these, its
+            students are kept and its diversity is left out.
         path: of ``before``, for messages.
         progress, report: see `divbench.train.train.train`.
 
@@ -80,43 +81,76 @@ def measure_accuracy(
     if truth == tested.digest:
         raise InputError(f"{tests.name}: is both tested on and the yardstick's training data; give others with --real")
     plan = replace(plan, test_digest=tested.digest)
-    more = before is not None and bool(before.accuracies) and len(records) > len(before.sets)
-    if before is not None:
-        place = path or Path(before.name)
-        check_same_sets(before, place, records[: len(before.sets)] if more else records, tests.classes)
-        if more:
-            _check_nets(before, place, plan.nets, len(records))
+    entry = _Entry.of(before, path, records, tests.classes, plan.nets)
     trained = train(
         [(images, folder) for images, (_, folder) in zip(matched, sets, strict=True)],
         tests,
         plan,
         teachers=teachers,
         real=real,
-        known=lambda net, digest: known_runs(before, path, net, digest, truth),
+        known=lambda net, digest: entry.given(known_runs(before, path, net, digest, truth)),
         progress=progress,
         report=report,
     )
     result = accuracy_result(
-        trained,
+        replace(trained, runs={net: entry.all_runs(net, runs) for net, runs in trained.runs.items()}),
         name=name or (matched[0].name.partition("#")[0] if before is None else before.name),
         recipe=(plan.name, plan.recipe),
         classes=tests.classes,
-        sets=records,
+        sets=entry.sets,
         test=tested,
         real=truth or _known_real(before, plan),
         environment=environment(time.perf_counter() - began, str(plan.device)),
     )
-    return result if before is None or more else with_accuracies(before, result)
+    return result if before is None or len(entry.sets) > len(before.sets) else with_accuracies(before, result)
 
 
-def _check_nets(before: Result, path: Path, nets: Sequence[str], count: int) -> None:
-    """All networks have students of every set."""
-    held = [one.net for one in before.accuracies]
-    if not set(held) <= set(nets):
-        raise ResultError(
-            f"{path}: has students of {', '.join(held)} on {len(before.sets)} of these {count} sets; train all "
-            f"networks on the new ones, too (--net {','.join(dict.fromkeys((*held, *nets)))}), or give another -o"
-        )
+@dataclass(frozen=True)
+class _Entry:
+    """All sets of an entry, and which of them are trained on now: ``places``, in the order that they are given in."""
+
+    before: Result | None
+    sets: tuple[SetRecord, ...]
+    places: tuple[int, ...]
+
+    @classmethod
+    def of(
+        cls, before: Result | None, path: Path | None, given: Sequence[SetRecord], classes: tuple[str, ...],
+        nets: Sequence[str],
+    ) -> "_Entry":  # fmt: skip
+        """Raises `ResultError` where a result's sets are neither these, nor some of them, nor more."""
+        whole = cls(before, tuple(given), tuple(range(len(given))))
+        if before is None:
+            return whole
+        path = path or Path(before.name)
+        held, digests = [one.digest for one in before.sets], [one.digest for one in given]
+        if len({*digests} & {*held}) == len(digests) < len(held):
+            check_same_sets(before, path, before.sets, classes)
+            return cls(before, before.sets, tuple(held.index(digest) for digest in digests))
+        more = before.accuracies and len(digests) > len(held)
+        check_same_sets(before, path, given[: len(held)] if more else given, classes)
+        trained = [one.net for one in before.accuracies]
+        if more and not set(trained) <= set(nets):
+            raise ResultError(
+                f"{path}: has students of {', '.join(trained)} on {len(held)} of these {len(digests)} sets; train all "
+                f"networks on the new, too (--net {','.join(dict.fromkeys((*trained, *nets)))}), or give another -o"
+            )
+        return whole
+
+    def given(self, runs: Sequence[Run]) -> list[Run]:
+        """Those runs that are on a set that is given, by its number among these, or on none."""
+        return [
+            msgspec.structs.replace(run, set=None if run.set is None else self.places.index(run.set))
+            for run in runs
+            if run.set is None or run.set in self.places
+        ]
+
+    def all_runs(self, net: str, runs: Sequence[Run]) -> tuple[Run, ...]:
+        """Runs on sets that are given, by their numbers in the entry, and those that the result has on other sets."""
+        held = None if self.before is None else self.before.accuracy(net)
+        kept = [] if held is None else [run for run in held.own if run.set not in self.places]
+        placed = [msgspec.structs.replace(run, set=None if run.set is None else self.places[run.set]) for run in runs]
+        return tuple(sorted([*kept, *placed], key=lambda run: (run.set is None, run.set or 0, run.seed)))
 
 
 def _record(images: ImageSet) -> SetRecord:

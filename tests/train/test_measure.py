@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from divbench.combine import joined
+from divbench.comparison import per_set
 from divbench.embedders.embed import embed
 from divbench.errors import InputError, ResultError
 from divbench.report.tables import accuracy_table, compare_table, differences_table
@@ -134,7 +135,7 @@ def test_another_set_is_one_more_student_and_leaves_diversity_to_be_measured_ane
         replace(run, seconds=0) for run in whole.accuracy("convnet1").runs
     ]
     assert (grown.name, grown.sets, grown.scores, grown.protocol) == (before.name, whole.sets, whole.scores, None)
-    for sets in ([second, images()], [second, images(), images(seed=2)]):
+    for sets in ([second], [second, images()], [second, images(), images(seed=2)]):
         with pytest.raises(ResultError, match="r.json: is the result of other images .*in the same order"):
             measure(*sets, before=before, path=Path("r.json"))
     with pytest.raises(ResultError, match="is the result of other images"):
@@ -142,6 +143,42 @@ def test_another_set_is_one_more_student_and_leaves_diversity_to_be_measured_ane
     other = plan(recipe(epochs=2), nets=("convnet2",))
     with pytest.raises(ResultError, match="has students of convnet1 on 1 of these 2 sets.*--net convnet1,convnet2"):
         measure(images(), second, what=other, before=before, path=Path("r.json"))
+
+
+def test_students_of_some_sets_of_an_entry_join_it():
+    sets = [images(), images(seed=1, name="b"), images(seed=2, name="c")]
+    whole = measure(*sets, what=plan(recipe(epochs=1)), real=REAL)
+    few = plan(recipe(epochs=2), nets=("convnet2",))
+    part = measure(sets[2], what=few, before=whole, path=Path("r.json"))
+    assert (part.sets, part.score("accuracy/convnet1")) == (whole.sets, whole.score("accuracy/convnet1"))
+    alone = measure(sets[2], what=few)
+    assert part.score("accuracy/convnet2").values == alone.score("accuracy/convnet2").values
+    assert [run.set for run in part.accuracy("convnet2").runs] == [2]
+    assert "students of some sets only: patches convnet2 1 of 3" in accuracy_table(part).notes
+    trained = []
+    more = measure(
+        sets[1], sets[0], what=few, before=part, path=Path("r.json"), report=lambda title, run: trained.append(run)
+    )
+    assert len(trained) == 2
+    full = measure(*sets, what=few)
+    assert more.score("accuracy/convnet2") == full.score("accuracy/convnet2")
+    assert not any("some sets" in note for note in accuracy_table(more).notes)
+    again = measure(sets[1], what=plan(recipe(epochs=1), runs=2), before=more, path=Path("r.json"))
+    assert [(run.set, run.seed) for run in again.accuracy("convnet1").runs] == [
+        (0, 0),
+        (1, 0),
+        (1, 1),
+        (2, 0),
+        (None, 0),
+    ]
+    assert again.accuracy("convnet1").real == whole.accuracy("convnet1").real
+
+
+def test_runs_on_one_set_of_several_speak_about_that_set():
+    whole = measure(images(), images(seed=1, name="b"), what=plan(recipe(epochs=1)))
+    result = measure(images(), what=plan(recipe(epochs=1), nets=("convnet2",), runs=3), before=whole, path=Path("r"))
+    found = per_set(result, result.score("accuracy/convnet2", "dataset"))
+    assert (len(found.values), found.interval.about) == (3, "these sets")
 
 
 def test_tables_show_diversity_and_accuracy_side_by_side(made):
