@@ -12,7 +12,7 @@ from divbench.errors import InputError, ResultError
 from divbench.images import ImageSet, match_sets, take_per_class
 from divbench.progress import Progress, no_progress
 from divbench.provenance import environment
-from divbench.results import Result, Run, SetRecord
+from divbench.results import Accuracy, Result, Run, SetRecord
 from divbench.teacher import Teacher
 from divbench.train.accuracy import accuracy_result, known_runs, record_of
 from divbench.train.files import first_alone
@@ -102,7 +102,10 @@ def measure_accuracy(
         real=truth or _known_real(before, plan),
         environment=environment(time.perf_counter() - began, str(plan.device)),
     )
-    return result if before is None or len(entry.sets) > len(before.sets) else with_accuracies(before, result)
+    if before is None:
+        return result
+    result = msgspec.structs.replace(result, accuracies=tuple(entry.as_known(one) for one in result.accuracies))
+    return result if len(entry.sets) > len(before.sets) else with_accuracies(before, result)
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,11 @@ class _Entry:
         kept = [] if held is None else [run for run in held.own if run.set not in self.places]
         placed = [msgspec.structs.replace(run, set=None if run.set is None else self.places[run.set]) for run in runs]
         return tuple(sorted([*kept, *placed], key=lambda run: (run.set is None, run.set or 0, run.seed)))
+
+    def as_known(self, one: Accuracy) -> Accuracy:
+        """What the result held where no run is new, as its environment is that of the last run."""
+        held = None if self.before is None else self.before.accuracy(one.net)
+        return one if held is None or held.runs != one.runs else held
 
 
 def _record(images: ImageSet) -> SetRecord:
