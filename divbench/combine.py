@@ -1,6 +1,6 @@
 """What was scored and what was trained of the same images, in one result. No torch in here."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import msgspec
@@ -39,6 +39,23 @@ def with_accuracies(result: Result, other: Result) -> Result:
         scores=(*kept, *(score for score in other.scores if score.metric in nets)),
         accuracies=(*(one for one in result.accuracies if ACCURACY + one.net not in nets), *other.accuracies),
     )
+
+
+def only_nets(results: Sequence[Result], nets: Collection[str]) -> list[Result]:
+    """The results without students of other networks; raises `ResultError` for one that no result has students of."""
+    held = list(dict.fromkeys(one.net for result in results for one in result.accuracies))
+    if missing := [net for net in nets if net not in held]:
+        raise ResultError(
+            f"no result has students of {', '.join(missing)}; there are those of {', '.join(held) or '-'}"
+        )
+    return [
+        msgspec.structs.replace(
+            result,
+            scores=tuple(s for s in result.scores if s.metric.removeprefix(ACCURACY) in (s.metric, *nets)),
+            accuracies=tuple(one for one in result.accuracies if one.net in nets),
+        )
+        for result in results
+    ]
 
 
 def joined(results: Sequence[Result]) -> list[Result]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from divbench.cache import Cache
+from divbench.combine import only_nets
 from divbench.errors import InputError
 from divbench.evaluate import Embedding
 from divbench.exhibits import MOST_CLASSES, MapOptions, find_sets, gallery, see
@@ -39,6 +40,8 @@ def present(
         InputError: images that cannot be read or belong to none of the results.
     """
     given = [load_result(base / one) for one in config.results]
+    if config.nets:
+        given = only_nets(given, config.nets)
     results = checked(given)
     pairs = named_pairs(results, config.pairs) if config.pairs else pairs_to_tell(results)
     shown = NO_GALLERY

@@ -8,7 +8,7 @@ from PIL import Image
 from divbench.cli import main
 from divbench.images import read_images
 from divbench.results import save_result
-from tests.report.stories import entry
+from tests.report.stories import entry, with_students
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +78,30 @@ def test_a_report_of_results_alone(trained, tmp_path, monkeypatch):
     text = (tmp_path / "report.html").read_text()
     assert "x+y <span>beside x</span>" in text
     assert '<section id="images">' not in text
+
+
+def test_a_report_shows_the_students_that_compare(tmp_path):
+    """Those of one network learned by two recipes."""
+    for name, values in (("x", (0.5, 0.52)), ("x+y", (0.6, 0.63))):
+        students = with_students(entry(name, accuracy=values), values, "resnet18")
+        other = msgspec.structs.replace(students.accuracies[0], digest=name.encode().hex().zfill(16))
+        students = msgspec.structs.replace(students, accuracies=(other, *students.accuracies[1:]))
+        save_result(students, tmp_path / f"{name}.json")
+    results = [tmp_path / "x.json", tmp_path / "x+y.json", "-o", tmp_path / "page.html"]
+    done = run("report", *results)
+    assert done.exit_code == 2
+    assert "of convnet3" in done.stderr
+    assert "or name the networks to show (--net; nets = [...] in a report file)" in done.stderr
+    assert run("report", *results, "--net", "resnet18").exit_code == 0
+    page = (tmp_path / "page.html").read_bytes()
+    assert b"resnet18" in page
+    assert b"convnet3" not in page
+    done = run("report", *results, "--net", "resnet18,vit")
+    assert "no result has students of vit; there are those of convnet3, resnet18" in done.stderr
+    config = tmp_path / "page.toml"
+    config.write_text('results = ["x.json", "x+y.json"]\nnets = ["resnet18"]\n')
+    assert run("report", "--config", config).exit_code == 0
+    assert config.with_suffix(".html").read_bytes() == page
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ _BESIDE_CONFIG = ("config", "output", "data_dir", "download", "device", "batch_s
     metavar="BEFORE AFTER",
     help="Entries to judge against each other.  [default: X and X+..., else the first and each other]",
 )
+@click.option("--net", default=None, help="Show students of these networks alone, comma-separated.  [default: all]")
 @click.option("--perplexity", type=float, default=30.0, show_default=True, help="Of the t-SNE.")
 @_options.embedding
 @_options.normalized
@@ -43,7 +44,7 @@ _BESIDE_CONFIG = ("config", "output", "data_dir", "download", "device", "batch_s
 @click.pass_context
 def report(
     context: click.Context, results: tuple[Path, ...], config: Path | None, sets: tuple[str, ...], real: str | None,
-    split: str | None, title: str, note: str, pairs: tuple[tuple[str, str], ...], perplexity: float,
+    split: str | None, title: str, note: str, pairs: tuple[tuple[str, str], ...], net: str | None, perplexity: float,
     embedding: _options.EmbeddingOptions, normalized: str | None, per_class: int | None, as_is: bool,
     classes: str | None, data_dir: Path | None, download: bool, output: Path | None,
 ) -> None:  # fmt: skip
@@ -67,6 +68,7 @@ def report(
             title=title,
             note=note,
             pairs=pairs,
+            nets=tuple(net.split(",")) if net else (),
             sets=tuple(SetSource(source, normalized, per_class, as_is) for source in sets),
             classes=classes,
             real=real,

@@ -43,6 +43,7 @@ class ReportConfig(Struct, frozen=True, forbid_unknown_fields=True):
         results: result files, in the order of the page.
         title, note: in the author's words; empty lines part the note's paragraphs.
         pairs: names of entries, before and after; none: those whose names say so, such as ``x`` and ``x+dire``.
+        nets: networks whose students are shown; none: all.
         cost: results of a run that was made to measure what it costs to generate sets.
         sets: images of the entries; they find their result by their digest.
         classes: how the sets name the classes, where that is not plain.
@@ -55,6 +56,7 @@ class ReportConfig(Struct, frozen=True, forbid_unknown_fields=True):
     title: str = ""
     note: str = ""
     pairs: tuple[tuple[str, str], ...] = ()
+    nets: tuple[str, ...] = ()
     cost: tuple[str, ...] = ()
     sets: tuple[SetSource, ...] = ()
     classes: str | None = None

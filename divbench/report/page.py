@@ -97,7 +97,12 @@ def checked(results: Sequence[Result]) -> list[Result]:
     found = joined(results)
     check_comparable([msgspec.structs.replace(result, accuracies=()) for result in found])
     for group in by_ipc(found):
-        check_comparable(group)
+        try:
+            check_comparable(group)
+        except ResultError as problem:
+            raise ResultError(
+                f"{problem}, or name the networks to show (--net; nets = [...] in a report file)"
+            ) from None
         names = [result.name for result in group]
         for name in names:
             if names.count(name) > 1:

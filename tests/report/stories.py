@@ -56,4 +56,4 @@ def with_students(result: Result, values, net="convnet3"):
         Score(scope="class", per_class=tuple(run.per_class for run in runs), reference={}, **common),
         Score(scope="dataset", per_class=(), reference={"teacher": (0.9,)}, **common),
     )
-    return msgspec.structs.replace(result, scores=(*result.scores, *scores), accuracies=(trained,))
+    return msgspec.structs.replace(result, scores=(*result.scores, *scores), accuracies=(*result.accuracies, trained))
