@@ -41,21 +41,19 @@ def with_accuracies(result: Result, other: Result) -> Result:
     )
 
 
-def only_nets(results: Sequence[Result], nets: Collection[str]) -> list[Result]:
-    """The results without students of other networks; raises `ResultError` for one that no result has students of."""
-    held = list(dict.fromkeys(one.net for result in results for one in result.accuracies))
-    if missing := [net for net in nets if net not in held]:
-        raise ResultError(
-            f"no result has students of {', '.join(missing)}; there are those of {', '.join(held) or '-'}"
-        )
-    return [
-        msgspec.structs.replace(
-            result,
-            scores=tuple(s for s in result.scores if s.metric.removeprefix(ACCURACY) in (s.metric, *nets)),
-            accuracies=tuple(one for one in result.accuracies if one.net in nets),
-        )
-        for result in results
-    ]
+def nets_of(metrics: Sequence[str]) -> list[str]:
+    """The networks whose accuracies are among the metrics."""
+    return [metric.removeprefix(ACCURACY) for metric in metrics if metric.startswith(ACCURACY)]
+
+
+def only_nets(result: Result, nets: Collection[str]) -> Result:
+    """The result without students of other networks, which neither have to be comparable nor are shown."""
+    others = {ACCURACY + one.net for one in result.accuracies if one.net not in nets}
+    return msgspec.structs.replace(
+        result,
+        scores=tuple(score for score in result.scores if score.metric not in others),
+        accuracies=tuple(one for one in result.accuracies if one.net in nets),
+    )
 
 
 def joined(results: Sequence[Result]) -> list[Result]:

@@ -49,8 +49,10 @@ def differences(before: Result, after: Result, metrics: Collection[str] | None =
         raise ResultError(
             f"{before.name} and {after.name} have no metric in common; score both, or train students on both"
         )
-    test = _over_methods if min(len(before.sets), len(after.sets)) > 1 else _over_these
-    found = {key: test(*pair, before.level) for key, pair in pairs.items()}
+    found = {}
+    for key, pair in pairs.items():
+        several = min(set_count(before, key), set_count(after, key)) > 1
+        found[key] = (_over_methods if several else _over_these)(*pair, before.level)
     tests = {key: one for key, one in found.items() if one is not None}
     adjusted = holm([test.p for test in tests.values()])
     return {key: replace(test, p=p) for (key, test), p in zip(tests.items(), adjusted, strict=True)}
@@ -114,15 +116,21 @@ def set_means(score: Score) -> list[float]:
     return [m for m in means if m is not None] if None not in means else []
 
 
+def set_count(result: Result, metric: str) -> int:
+    """Sets that have a value of the metric: of an accuracy those with students, which need not be all."""
+    trained = result.accuracy(metric.removeprefix(ACCURACY)) if metric.startswith(ACCURACY) else None
+    return len(result.sets if trained is None else {run.set for run in trained.own})
+
+
 def per_set(result: Result, score: Score) -> Score:
     """The score with one value for each set, where an accuracy has several runs on each of several sets.
 
     What varies between the means of sets is the method; what varies between runs on one set is the students' seeds.
     """
     trained = result.accuracy(score.metric.removeprefix(ACCURACY)) if score.metric.startswith(ACCURACY) else None
-    places = [] if trained is None else [run.set for run in trained.own]
-    if len(set(places)) < 2:
+    if trained is None or set_count(result, score.metric) < 2:
         return score
+    places = [run.set for run in trained.own]
     groups = [[i for i, place in enumerate(places) if place == index] for index in dict.fromkeys(places)]
     values = tuple(mean(tuple(score.values[i] for i in group)) for group in groups)
     vectors = tuple(

@@ -1,10 +1,11 @@
 """From a report's configuration to its page: read results and images, embed, tell."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from divbench.cache import Cache
-from divbench.combine import only_nets
-from divbench.errors import InputError
+from divbench.combine import joined, only_nets
+from divbench.errors import InputError, ResultError
 from divbench.evaluate import Embedding
 from divbench.exhibits import MOST_CLASSES, MapOptions, find_sets, gallery, see
 from divbench.images import DATASETS, read_images, read_repeats
@@ -39,9 +40,7 @@ def present(
         ResultError: results that cannot stand on one page, or were made with another embedder or other real images.
         InputError: images that cannot be read or belong to none of the results.
     """
-    given = [load_result(base / one) for one in config.results]
-    if config.nets:
-        given = only_nets(given, config.nets)
+    given = _shown([load_result(base / one) for one in config.results], config.nets)
     results = checked(given)
     pairs = named_pairs(results, config.pairs) if config.pairs else pairs_to_tell(results)
     shown = NO_GALLERY
@@ -52,6 +51,21 @@ def present(
         raise InputError("real images alone show nothing of the entries: give the sets, too (--sets)")
     cost = [load_result(base / one) for one in config.cost]
     return page(given, shown, Wording(config.title, config.note, config.pairs), cost)
+
+
+def _shown(results: list[Result], nets: Sequence[str]) -> list[Result]:
+    """The results with students of these networks alone; of all where none is named."""
+    if not nets:
+        return results
+    held = dict.fromkeys(one.net for result in results for one in result.accuracies)
+    if missing := [net for net in nets if net not in held]:
+        raise ResultError(
+            f"no result has students of {', '.join(missing)}; there are those of {', '.join(held) or 'none'}"
+        )
+    found = [only_nets(result, nets) for result in joined(results)]
+    if empty := [result.name for result in found if not result.scores]:
+        raise ResultError(f"{', '.join(empty)}: has no diversity and no students of {', '.join(nets)}; leave it out")
+    return found
 
 
 def _gallery(

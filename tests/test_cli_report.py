@@ -93,11 +93,24 @@ def test_a_report_shows_the_students_that_compare(tmp_path):
     assert "of convnet3" in done.stderr
     assert "or name the networks to show (--net; nets = [...] in a report file)" in done.stderr
     assert run("report", *results, "--net", "resnet18").exit_code == 0
+    for metric, status in (("vendi", 0), ("accuracy/resnet18", 0), ("accuracy/convnet3", 2)):
+        drawn = run("plot", "classes", *results[:2], "--metric", metric, "-o", tmp_path / "figure.svg")
+        assert drawn.exit_code == status, drawn.stderr
+    for name, net, status in (("curves", "resnet18", 0), ("seeds", "resnet18", 0), ("seeds", "convnet3", 2)):
+        drawn = run("plot", name, *results[:2], "--net", net, "-o", tmp_path / "figure.svg")
+        assert drawn.exit_code == status, drawn.stderr
     page = (tmp_path / "page.html").read_bytes()
     assert b"resnet18" in page
     assert b"convnet3" not in page
     done = run("report", *results, "--net", "resnet18,vit")
     assert "no result has students of vit; there are those of convnet3, resnet18" in done.stderr
+    alone = msgspec.structs.replace(
+        students, name="z", scores=students.scores[-2:], accuracies=students.accuracies[1:], protocol=None,
+        protocol_digest=None, embedder=None, real=None,
+    )  # fmt: skip
+    save_result(alone, tmp_path / "z.json")
+    done = run("report", *results[:2], tmp_path / "z.json", "-o", tmp_path / "page.html", "--net", "convnet3")
+    assert "z: has no diversity and no students of convnet3; leave it out" in done.stderr
     config = tmp_path / "page.toml"
     config.write_text('results = ["x.json", "x+y.json"]\nnets = ["resnet18"]\n')
     assert run("report", "--config", config).exit_code == 0

@@ -9,7 +9,8 @@ import msgspec
 
 from divbench.claims.claim import DIVERSITY, Claim, ClaimFile, Pin
 from divbench.claims.composite import Composite, measure_diversity
-from divbench.comparison import check_comparable, check_equal_sizes, per_set
+from divbench.combine import nets_of, only_nets
+from divbench.comparison import check_comparable, check_equal_sizes, per_set, set_count
 from divbench.errors import ClaimError, DivbenchError
 from divbench.gains import Gain, measure_gain
 from divbench.results import ACCURACY, Result, load_result
@@ -112,12 +113,10 @@ def _measure(claim: Claim, load: Load) -> Verdict:
 
 def _relevant(result: Result, metric: str) -> Result:
     """The result with what matters to the metric alone: others need not be comparable."""
+    found = only_nets(result, nets_of([metric]))
     if not metric.startswith(ACCURACY):
-        return msgspec.structs.replace(result, accuracies=())
-    kept = tuple(one for one in result.accuracies if ACCURACY + one.net == metric)
-    return msgspec.structs.replace(
-        result, accuracies=kept, protocol=None, protocol_digest=None, embedder=None, real=None
-    )
+        return found
+    return msgspec.structs.replace(found, protocol=None, protocol_digest=None, embedder=None, real=None)
 
 
 def _check(claim: Claim, before: Result, after: Result) -> None:
@@ -127,9 +126,10 @@ def _check(claim: Claim, before: Result, after: Result) -> None:
         wrong = next((caution for caution in result.cautions if caution.code == "label-order"), None)
         if wrong is not None and claim.scope == "class":
             raise ClaimError(f"{wrong.text} Scores inside classes mean nothing if so; mend the labels of {name}")
-        if len(result.sets) < claim.seeds:
+        if (count := set_count(result, claim.metric)) < claim.seeds:
+            students, more = (" with students", "train students on") if count < len(result.sets) else ("", "score")
             raise ClaimError(
-                f"seeds = {claim.seeds}, but {name} has {len(result.sets)} set(s); score more seeds together"
+                f"seeds = {claim.seeds}, but {name} has {count} set(s){students}; {more} more seeds together"
             )
 
 

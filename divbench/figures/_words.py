@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from divbench.combine import joined
+from divbench.combine import joined, nets_of, only_nets
 from divbench.comparison import check_comparable
 from divbench.errors import ResultError, shorten
 from divbench.figures.canvas import cut, shortened
@@ -33,12 +33,12 @@ _UNITS = {
 }
 
 
-def entries(results: Sequence[Result]) -> list[Result]:
-    """The results to draw; raises `ResultError` where there are none, or they may not stand in one figure."""
+def entries(results: Sequence[Result], metrics: Sequence[str] | None = None) -> list[Result]:
+    """The results to draw; raises `ResultError` where there are none, or ``metrics`` (default: all) do not compare."""
     held = joined(results)
     if not held:
         raise ResultError("there is no result to draw; give at least one")
-    check_comparable(held)
+    check_comparable(held if metrics is None else [only_nets(one, nets_of(metrics)) for one in held])
     return held
 
 

@@ -53,7 +53,7 @@ def classes(
     Raises:
         ResultError: no results, not comparable, one lacks the metric, or too many classes for bars.
     """
-    held = entries(results)
+    held = entries(results, [metric])
     scores = [result.score(metric) for result in held]
     names = held[0].classes
     if style == "bars" and len(names) > _MOST_BARS:

@@ -31,7 +31,7 @@ def coverage(results: Sequence[Result], scope: Scope = "class") -> Picture:
     Raises:
         ResultError: no results, not comparable, or one without coverage at this scope.
     """
-    held = entries(results)
+    held = entries(results, ["coverage"])
     scores = [result.score("coverage", scope) for result in held]
     figure = dots(held, ["coverage"], scope, beside=_over_iid)
     figure.alt = f"Coverage at {scope} scope: {said(held, scores)}{said_references(held, scores)}."
@@ -50,7 +50,7 @@ def controls(results: Sequence[Result], metrics: Sequence[str] | None = None, sc
     Raises:
         ResultError: no results, not comparable, one lacks a metric, or no metric has a yardstick or control.
     """
-    held = entries(results)
+    held = entries(results, metrics)
     if metrics is None:
         shared = set.intersection(*({s.metric for s in one.scores if s.scope == scope} for one in held))
         scores = {s.metric: [one.score(s.metric, scope) for one in held] for s in held[0].scores if s.metric in shared}

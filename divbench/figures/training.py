@@ -45,7 +45,7 @@ def curves(results: Sequence[Result], net: str | None = None) -> Picture:
     Raises:
         ResultError: no results, not comparable, no such students, or every run was tested only once.
     """
-    held = entries(results)
+    held = entries(results, None if net is None else [ACCURACY + net])
     nets = [name for name in _networks(held, net) if any(_runs(one, name, own=True) for one in held)]
     if not nets:
         raise ResultError(
@@ -74,7 +74,7 @@ def seeds(results: Sequence[Result], net: str | None = None) -> Picture:
     Raises:
         ResultError: no results, not comparable, or no such students.
     """
-    held = entries(results)
+    held = entries(results, None if net is None else [ACCURACY + net])
     nets = _networks(held, net)
     alt = _alt("Accuracy of every run", held, nets)
     figure = dots(held, [ACCURACY + name for name in nets], "dataset", beside=_mean_of, runs=True)

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from divbench.comparison import set_count
 from divbench.errors import shorten
 from divbench.report.parts import span
-from divbench.results import Result
+from divbench.results import ACCURACY, Result
 
 
 def bold_note(where: str) -> str:
@@ -15,16 +16,22 @@ def bold_note(where: str) -> str:
 def change_note(results: Sequence[Result]) -> str:
     """How the differences between results were made."""
     level, classes = results[0].level, len(results[0].classes)
-    several = [r for r in results if len(r.sets) > 1]
+    counts = [[set_count(r, score.metric) for score in r.scores] for r in results]
+    several = [held for held in counts if max(held, default=0) > 1]
     paired = f"± {level:.0%} t interval over {classes} classes; p: sign-flip test"
     welch = f"± {level:.0%} t interval and p after Welch over the sets, each the mean of its {classes} classes"
+    some = any(set_count(r, ACCURACY + one.net) < len(r.sets) for r in results for one in r.accuracies)
+    students = " (of an accuracy: with students)" if some else ""
     if len(several) < 2:
         one = "" if several else "one set each: "
         how, about = paired, f"{one}this speaks about these sets, not about the methods"
-    elif len(several) == len(results):
+    elif all(min(held, default=0) > 1 for held in counts):
         how, about = welch, "several sets each: this speaks about the methods on these classes"
     else:
-        how, about = f"where both have several sets: {welch}; else: {paired}", "only the first speaks about the methods"
+        how, about = (
+            f"where both have several sets{students}: {welch}; else: {paired}",
+            "only the first speaks about the methods",
+        )
     points = "; accuracies in percentage points" if any(r.accuracies for r in results) else ""
     return f"{how}, Holm over the metrics that are shown of two entries; {about}{points}"
 
@@ -55,7 +62,7 @@ def student_notes(results: Sequence[Result]) -> list[str]:
     """Where there was one student alone, and where not all sets have students."""
     students = [(f"{r.name} {one.net}", r, one) for r in results for one in r.accuracies]
     single = [said for said, _, one in students if len(one.own) == 1]
-    counts = [(said, len({run.set for run in one.own}), len(r.sets)) for said, r, one in students]
+    counts = [(said, set_count(r, ACCURACY + one.net), len(r.sets)) for said, r, one in students]
     some = [f"{said} {trained} of {sets}" for said, trained, sets in counts if trained < sets]
     found = {"one run (n = 1) and so no interval": single, "students of some sets only": some}
     return [f"{what}: {shorten(which)}" for what, which in found.items() if which]

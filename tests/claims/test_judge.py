@@ -107,7 +107,11 @@ def test_what_does_not_matter_to_the_metric_may_differ():
 def test_seeds_that_are_demanded_must_be_there():
     found = verdict_of(entry(), entry("after", vendi=2.4), seeds=3)
     assert found.status == "error"
-    assert "seeds = 3, but a has 1 set(s)" in found.text
+    assert "seeds = 3, but a has 1 set(s); score more seeds together" in found.text
+    results = [entry(name, accuracy=levels) for name, levels in (("a", (0.5, 0.51)), ("b", (0.6, 0.62)))]
+    before, after = (msgspec.structs.replace(result, sets=result.sets * 3) for result in results)
+    found = verdict_of(before, after, "accuracy/convnet3", seeds=3)
+    assert "seeds = 3, but a has 1 set(s) with students; train students on more seeds" in found.text
 
 
 def test_a_family_too_large_for_its_classes_is_told_so():

@@ -1,6 +1,7 @@
 """Accuracies in results: as scores, beside diversity, with intervals that say what they are about."""
 
 import math
+import re
 from pathlib import Path
 
 import msgspec
@@ -8,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from divbench.combine import joined
-from divbench.comparison import per_set
+from divbench.comparison import differences, per_set, set_count
 from divbench.embedders.embed import embed
 from divbench.errors import InputError, ResultError
 from divbench.report.tables import accuracy_table, compare_table, differences_table
@@ -182,6 +183,28 @@ def test_runs_on_one_set_of_several_speak_about_that_set():
     result = measure(images(), what=plan(recipe(epochs=1), nets=("convnet2",), runs=3), before=whole, path=Path("r"))
     found = per_set(result, result.score("accuracy/convnet2", "dataset"))
     assert (len(found.values), found.interval.about) == (3, "these sets")
+    assert [set_count(result, f"accuracy/{net}") for net in ("convnet1", "convnet2")] == [2, 1]
+    paired = "over 3 classes; p: sign-flip test"
+    for metrics, said in (
+        (["accuracy/convnet2"], f"{paired}, Holm over the metrics that are shown of two entries; one set each"),
+        (None, f"where both have several sets (of an accuracy: with students): .*Welch.*; else: .*{paired}"),
+    ):
+        table = differences_table([result, replace(result, name="other")], metrics)
+        assert re.search(re.escape(said).replace(r"\.\*", ".*"), table.notes[0])
+    classes = result.score("accuracy/convnet2").per_class
+    better = replace(
+        result,
+        scores=tuple(
+            replace(
+                one, per_class=tuple(tuple(share + 0.1 + i / 100 for i, share in enumerate(run)) for run in classes)
+            )
+            if one.metric == "accuracy/convnet2" and one.scope == "class"
+            else one
+            for one in result.scores
+        ),
+    )
+    gain = differences(result, better, ["accuracy/convnet2"])["accuracy/convnet2"]
+    assert (gain.effect, gain.p) == (pytest.approx(0.11), 0.25), "three signs over classes, not Welch over three runs"
 
 
 def test_tables_show_diversity_and_accuracy_side_by_side(made):
