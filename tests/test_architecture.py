@@ -71,9 +71,9 @@ ALLOWED = {
         "divbench.report", "divbench.results", "divbench.wording",
     },
     "claims": {
-        "divbench.claims", "divbench.comparison", "divbench.embedders", "divbench.errors", "divbench.evaluate",
-        "divbench.files", "divbench.gains", "divbench.images", "divbench.protocol", "divbench.report",
-        "divbench.results", "divbench.scoring", "divbench.statistics",
+        "divbench.claims", "divbench.combine", "divbench.comparison", "divbench.embedders", "divbench.errors",
+        "divbench.evaluate", "divbench.files", "divbench.gains", "divbench.images", "divbench.protocol",
+        "divbench.report", "divbench.results", "divbench.scoring", "divbench.statistics",
     },
     "embedders": {
         "divbench.cache", "divbench.constants", "divbench.embedders", "divbench.errors", "divbench.images",
@@ -91,9 +91,9 @@ ALLOWED = {
     "train": {
         "divbench.augment", "divbench.combine", "divbench.constants", "divbench.embedders", "divbench.errors",
         "divbench.files", "divbench.images", "divbench.labels", "divbench.networks", "divbench.parallel",
-        "divbench.precision",
-        "divbench.progress", "divbench.protocol", "divbench.provenance", "divbench.results", "divbench.seeds",
-        "divbench.settings", "divbench.statistics", "divbench.storage", "divbench.teacher", "divbench.train",
+        "divbench.precision", "divbench.progress", "divbench.protocol", "divbench.provenance", "divbench.results",
+        "divbench.seeds", "divbench.settings", "divbench.statistics", "divbench.storage", "divbench.teacher",
+        "divbench.train",
     },
     "labels": {
         "divbench.augment", "divbench.errors", "divbench.files", "divbench.labels", "divbench.storage",
