@@ -1,7 +1,10 @@
-"""Read before torch: threads that wait by spinning, or for cores of others, make tests crawl."""
+"""What holds for every test."""
 
 import os
 
+import pytest
+
+# Before torch is imported: threads that wait by spinning, or for cores of others, make tests crawl.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 pytest_plugins = ["pytester"]
 
@@ -15,3 +18,16 @@ def _keep_to_own_cores() -> None:
 
 
 _keep_to_own_cores()
+
+
+@pytest.fixture(scope="module")
+def few_digits():
+    """The data set ``digits`` with 32 training images of a class, where a test is about what is made of them."""
+    from sklearn.datasets import load_digits
+    from sklearn.utils import Bunch
+
+    whole = load_digits()
+    few = Bunch(images=whole.images[:400], target=whole.target[:400])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sklearn.datasets.load_digits", lambda: few)
+        yield

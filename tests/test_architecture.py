@@ -142,6 +142,7 @@ def test_every_module_says_what_it_is():
         assert ast.get_docstring(ast.parse(path.read_text())), path
 
 
+@pytest.mark.slow
 def test_no_module_works_at_import_time():
     """Importing every module of the tensor half prints nothing."""
     names = [

@@ -101,6 +101,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_bytes_of_one(tmp_path: Path):
     spawn(process, (2, free_port(), tmp_path), nprocs=2)
     first, second = (pickle.loads((tmp_path / f"{rank}.result").read_bytes()) for rank in range(2))  # noqa: S301

@@ -26,7 +26,7 @@ from divbench.scoring import score
 
 SHARED = Path(os.environ.get("DIVBENCH_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.data,
     pytest.mark.skipif(not SHARED.is_dir(), reason=f"the shared real data is not at {SHARED}"),
 ]
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

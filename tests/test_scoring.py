@@ -213,6 +213,7 @@ def test_radii_are_computed_once_for_any_number_of_seeds(monkeypatch):
     assert sorted(calls) == [60, 60, 60, 180]
 
 
+@pytest.mark.slow
 def test_nothing_measured_is_held_afterwards():
     real = dataclasses.replace(REAL, features=REAL.features.clone())
     gone = weakref.ref(real.features)

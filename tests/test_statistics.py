@@ -138,6 +138,7 @@ def simulate(metric, trials, classes, images, width):
     return float(np.mean(np.abs(np.array(values) - np.mean(values)) <= halves))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "classes", "images"), [("coverage", 10, 20), ("vendi", 10, 20), ("cosine", 10, 10), ("density", 10, 10)]
 )

@@ -94,6 +94,7 @@ def _process(rank, folder):
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_with_unequal_parts_agree_with_one(tmp_path):
     mp.spawn(_process, (str(tmp_path),), nprocs=2)
     real, real_labels, fake, labels = scene()

@@ -46,6 +46,7 @@ def test_pulling_a_set_to_its_means_is_no_diversity():
         assert_gain(pulled, over=WIDE, real=REAL)
 
 
+@pytest.mark.slow
 def test_a_larger_set_gains_nothing_by_its_size():
     """The Vendi Score of forty images of one law is higher than that of ten; rarefied, it is not."""
     few, many = (gaussian_classes(n, classes=8, seed=5 + n, name=f"n{n}") for n in (10, 40))
@@ -71,6 +72,7 @@ def test_image_sets_and_folders():
         assert_gain(same, over=spread, metric="vendi", real="digits")
 
 
+@pytest.mark.slow
 def test_unequal_missing_and_no_classes():
     uneven = WIDE.select((torch.arange(len(WIDE)) % 20 < 12 + (WIDE.labels == 3)).nonzero()[:, 0])
     with pytest.raises(AssertionError):

@@ -71,6 +71,7 @@ def test_a_file_that_is_wrong_is_an_error_with_its_line(project):
     assert "states no claim" in done.stdout.str()
 
 
+@pytest.mark.slow
 def test_claims_are_shared_out_by_xdist(project):
     pytest.importorskip("xdist")
     project.runpytest("-n", "2").assert_outcomes(passed=1, failed=2)

@@ -16,7 +16,7 @@ from divbench.teacher import load_teacher
 SHARED = Path(os.environ.get("DIVBENCH_SHARED_DATA") or Path(__file__).parents[3] / "shared" / "data")
 TEACHER = SHARED / "weights" / "cifar10-resnet18.safetensors"
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.data,
     pytest.mark.skipif(not TEACHER.is_file(), reason=f"no teacher at {TEACHER}; see DIVBENCH_SHARED_DATA"),
 ]
 

@@ -97,6 +97,7 @@ def test_the_kept_images_are_those_before_rounding(whole):
     assert kept["images"].abs().max() <= 2 + 1e-6
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_others(whole, teacher, tmp_path):
     run(tmp_path / "again", teacher=teacher, keep_float=True)
     assert files(tmp_path / "again") == files(whole)
@@ -108,6 +109,7 @@ class Stop(BaseException):
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [0, 1, 3])
 def test_interrupted_and_resumed_is_uninterrupted(whole, teacher, tmp_path, after):
     done = []
@@ -248,6 +250,7 @@ def free_port():
         return int(probe.getsockname()[1])
 
 
+@pytest.mark.slow
 def test_two_processes_write_what_one_writes(whole, teacher, tmp_path):
     spawn(process, (2, free_port(), tmp_path, teacher.path), nprocs=2)
     assert files(tmp_path / "out") == files(whole)
@@ -394,6 +397,7 @@ def test_a_teacher_of_two_classes_need_not_be_perfect(tmp_path):
     assert 0.8 < made.teacher_accuracy < 1
 
 
+@pytest.mark.slow
 def test_a_stated_normalisation_reaches_the_real_features(tmp_path):
     write_teacher(tmp_path / "bare.safetensors", mean=0.5, std=0.5)
     state = safetensors.torch.load_file(tmp_path / "bare.safetensors")

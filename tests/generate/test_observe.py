@@ -99,7 +99,7 @@ def test_statistics_are_exact_where_the_mean_is_large(kind):
     torch.testing.assert_close(variance.double(), x.double().var((0, 2, 3), unbiased=False), rtol=1e-5, atol=0)
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)])
 def test_one_thread_and_two_give_the_same_bits(precision):
     before = torch.get_num_threads()
     grads = []

@@ -202,6 +202,7 @@ def test_the_curve_is_reported_and_returned(tmp_path):
     assert done.found == "nothing"
 
 
+@pytest.mark.slow
 def test_it_learns(tmp_path):
     done = run(tmp_path / "t.safetensors", epochs=25, holdout=0.25, augment=msgspec.to_builtins(STILL))
     assert done.accuracy == 1
@@ -395,6 +396,7 @@ def test_the_embedder_takes_a_resnet18_teacher(tmp_path):
     assert embedder.load()(torch.zeros(2, 3, 8, 8)).shape == (2, 512)
 
 
+@pytest.mark.slow
 def test_bfloat16_follows_the_weights(tmp_path):
     """Casts of weights that outlive a step would stop the learning: the loss would stay where it is."""
     still = msgspec.to_builtins(STILL)
@@ -518,6 +520,7 @@ def process(rank, world, port, place):
     (place / f"{rank}.result").write_bytes(pickle.dumps(result))
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_teacher(made, tmp_path):
     spawn(process, (2, free_port(), tmp_path), nprocs=2)
     first, second = (pickle.loads((tmp_path / f"{rank}.result").read_bytes()) for rank in range(2))  # noqa: S301

@@ -15,7 +15,7 @@ from divbench.images.storage import load_npy, load_torch
 SHARED = Path(os.environ.get("DIVBENCH_SHARED_DATA") or Path(__file__).parents[3] / "shared" / "data")
 DISTILLED = SHARED / "distilled"
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.data,
     pytest.mark.skipif(not DISTILLED.is_dir(), reason=f"no published sets in {DISTILLED}; see DIVBENCH_SHARED_DATA"),
 ]
 RANDOM = DISTILLED / "random" / "CIFAR10_IPC10_normalize_images.pt"

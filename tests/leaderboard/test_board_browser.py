@@ -194,6 +194,7 @@ def test_a_number_leads_to_its_finding_even_where_that_is_filtered_out(browser, 
     in_view(browser, number)
 
 
+@pytest.mark.slow
 def test_the_keyboard_reaches_the_filters_and_uses_them(browser, page):
     from selenium.webdriver.common.keys import Keys
 

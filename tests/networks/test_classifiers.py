@@ -215,6 +215,7 @@ def test_unknown_names_are_answered_with_a_suggestion(net: str, message: str):
         build_classifier(net, 10, 32)
 
 
+@pytest.mark.slow
 def test_timm_is_not_imported_before_it_is_needed():
     code = "import sys, divbench.networks as n; n.build_classifier('convnet3', 2, 32); print('timm' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -105,6 +105,7 @@ def test_the_same_input_gives_the_same_bytes():
     assert page(pair(), pictures()) == page(pair(), pictures())
 
 
+@pytest.mark.slow
 def test_the_order_of_hashes_does_not_show(tmp_path):
     code = (
         "import hashlib; from tests.report.test_page import *;"

@@ -155,6 +155,7 @@ def test_the_random_subset_is_as_large_as_the_set_and_another_for_each_seed(monk
     assert all(stock.images.labels.bincount().tolist() == [6, 6, 6] for stock in seen)
 
 
+@pytest.mark.slow
 def test_soft_labels_teach_what_hard_ones_do_not(teacher):
     """Images whose classes are all wrong: with hard labels nothing can be learned from them, with a teacher it can."""
     wrong = images(8)
@@ -279,6 +280,7 @@ def process(rank, world, port, place):
     (place / f"{rank}.result").write_bytes(pickle.dumps((curves, resumed)))
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path):
     """Instance normalisation knows no batch, so that two processes make the same steps but for rounding."""
     spawn(process, (2, free_port(), tmp_path), nprocs=2)
