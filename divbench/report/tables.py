@@ -107,16 +107,16 @@ def accuracy_table(result: Result) -> Table:
     """The students of one result in percent: mean and standard deviation over runs, each run, and yardsticks."""
     scores = [in_percent(result.score(ACCURACY + one.net, "dataset")) for one in result.accuracies]
     known = [key for key in ("random", "teacher") if any(key in score.reference for score in scores)]
-    several = len(result.sets) > 1
+    several, names = len(result.sets) > 1, _set_names(result)
     columns = ["network", *(["set"] if several else []), "runs", "accuracy % ↑", "std over runs", "each run"]
     columns += [f"{REFERENCES[key]} %" for key in known]
     rows: list[list[Cell]] = []
     for one, score in zip(result.accuracies, scores, strict=True):
-        for index, record in enumerate(result.sets):
+        for index, name in enumerate(names):
             values = [100 * run.accuracy for run in one.own if run.set == index]
             if values:
                 spread = stdev(values) if len(values) > 1 else None
-                row: list[Cell] = [one.net, *([record.name] if several else []), len(values), fmean(values), spread]
+                row: list[Cell] = [one.net, *([name] if several else []), len(values), fmean(values), spread]
                 row.append(" ".join(f"{value:.2f}" for value in values))
                 rows.append(row + [score.reference_value(key) for key in known])
     return Table(_headline(result), columns, rows, recipe_notes([result]) + student_notes([result]))
@@ -145,6 +145,17 @@ def differences_table(results: Sequence[Result], metrics: Sequence[str] | None =
         rows.append([other.name, *(cells.get(key) for key in keys)])
     columns = ["minus " + first.name, *("Δ " + heading(s) for s in shown if s.metric in keys)]
     return Table(f"differences to {first.name}", columns, rows, [change_note([first, *others])])
+
+
+def _set_names(result: Result) -> list[str]:
+    """Of each set; where some are equal, with the seeds that they were generated from, or else counted."""
+    names = [record.name for record in result.sets]
+    if len(set(names)) == len(names):
+        return names
+    seeds = [None if record.origin is None else record.origin.seed for record in result.sets]
+    if None not in seeds and len(set(zip(names, seeds, strict=True))) == len(names):
+        return [f"{name}, seed {seed}" for name, seed in zip(names, seeds, strict=True)]
+    return [f"{name} ({number})" for number, name in enumerate(names, 1)]
 
 
 def _headline(result: Result) -> str:

@@ -6,13 +6,14 @@ import json
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from divbench.errors import ResultError
 from divbench.gains import measure_gain
 from divbench.report.render import Measured, render
 from divbench.report.tables import accuracy_table, compare_table, differences_table, score_table
 from divbench.results import Interval
-from tests.records import PROTOCOL, make_result, make_score
+from tests.records import PROTOCOL, make_origin, make_result, make_score
 from tests.report.students import make_accuracy, trained_result
 
 
@@ -204,6 +205,21 @@ def test_accuracies_are_percentages_everywhere():
     assert json.loads(render(compare_table([first]), "json"))["rows"][0]["accuracy/convnet3 %"] == pytest.approx(60.0)
     assert accuracy_table(first).rows[0][2] == pytest.approx(60.0)
     assert accuracy_table(first).rows[0][-2:] == pytest.approx([30.0, 90.0])
+
+
+def test_sets_of_one_name_are_told_apart():
+    result = trained_result("a", make_accuracy(), sets=3)
+    runs = tuple(replace(run, set=place) for run in result.accuracies[0].runs for place in (0, 2))
+    result = replace(result, accuracies=(replace(result.accuracies[0], runs=runs),))
+
+    def shown(*changes):
+        sets = tuple(replace(one, **change) for one, change in zip(result.sets, changes, strict=True))
+        return [row[1] for row in accuracy_table(replace(result, sets=sets)).rows]
+
+    assert shown({"name": "x"}, {"name": "y"}, {"name": "z"}) == ["x", "z"]
+    assert shown({}, {}, {}) == ["a (1)", "a (3)"]
+    assert shown(*({"origin": make_origin(seed=seed)} for seed in (5, 6, 7))) == ["a, seed 5", "a, seed 7"]
+    assert shown(*({"origin": make_origin(seed=seed)} for seed in (5, 6, 6))) == ["a (1)", "a (3)"]
 
 
 def test_metrics_are_chosen_and_ordered():
