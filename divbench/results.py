@@ -178,6 +178,8 @@ class Accuracy(Struct, frozen=True, forbid_unknown_fields=True):
         notes: what had to differ from the recipe.
         runs: all students.
         environment: of the last of them.
+        earlier: of those that were trained before, oldest first, where not all were trained at once; the command in
+            each says on which sets.
     """
 
     net: str
@@ -190,6 +192,12 @@ class Accuracy(Struct, frozen=True, forbid_unknown_fields=True):
     notes: tuple[str, ...]
     runs: tuple[Run, ...]
     environment: Environment
+    earlier: tuple[Environment, ...] = ()
+
+    @property
+    def environments(self) -> tuple[Environment, ...]:
+        """Where all students were trained, oldest first."""
+        return (*self.earlier, self.environment)
 
     @property
     def own(self) -> tuple[Run, ...]:

@@ -145,7 +145,7 @@ def _origins(entries: Sequence[Entry]) -> Iterator[str]:
     """What is said of each entry: its note, what made its images, whether by code that no commit holds."""
     for entry in entries:
         made = [str(one.origin) for one in entry.result.sets if one.origin is not None]
-        where = [entry.result.environment, *(one.environment for one in entry.result.accuracies)]
+        where = [entry.result.environment, *(e for one in entry.result.accuracies for e in one.environments)]
         dirty = ["measured by code with changes that no commit holds"] if any(one.dirty for one in where) else []
         said = [*([entry.result.note] if entry.result.note else []), *dict.fromkeys(made), *dirty]
         if said:

@@ -161,7 +161,8 @@ def _provenance(result: Result) -> dict[str, Any]:
         facts.append(("read as", record.recognised))
         facts += [("note", note) for note in record.said]
     made = [("scored", result.environment)] if result.protocol is not None else []
-    for what, where in [*made, *((f"trained {one.net}", one.environment) for one in result.accuracies)]:
+    made += [(f"trained {one.net}", where) for one in result.accuracies for where in one.environments]
+    for what, where in made:
         commit = f", commit {where.commit:.12}{' with changes' if where.dirty else ''}" if where.commit else ""
         facts.append(
             (

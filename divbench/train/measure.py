@@ -156,9 +156,11 @@ class _Entry:
         return tuple(sorted([*kept, *placed], key=lambda run: (run.set is None, run.set or 0, run.seed)))
 
     def as_known(self, one: Accuracy) -> Accuracy:
-        """What the result held where no run is new, as its environment is that of the last run."""
+        """What the result held where no run is new; where some are, where and by what command the others were made."""
         held = None if self.before is None else self.before.accuracy(one.net)
-        return one if held is None or held.runs != one.runs else held
+        if held is None or held.runs == one.runs:
+            return held or one
+        return msgspec.structs.replace(one, earlier=held.environments)
 
 
 def _record(images: ImageSet) -> SetRecord:

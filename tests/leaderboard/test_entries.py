@@ -72,7 +72,7 @@ def test_our_entries_are_of_cifar10_at_10_and_hold_no_folder():
     assert problems == []
     assert {(one.dataset, one.ipc) for one in found} >= {("cifar10", 10)}
     for one in found:
-        for made in (one.result.environment, *(trained.environment for trained in one.result.accuracies)):
+        for made in (one.result.environment, *(e for trained in one.result.accuracies for e in trained.environments)):
             assert not [word for word in made.argv if word.startswith(("/", "~")) or "=/" in word or ":\\" in word]
 
 
@@ -260,8 +260,8 @@ PATHS = {
 def test_command_lines_lose_their_folders(folder, tmp_path):
     result = scored(students=(0.5, 0.6))
     (trained,) = result.accuracies
-    twice = [replace(trained, net=net, environment=replace(result.environment, argv=("/opt/bin/divbench", *PATHS)))
-             for net in ("convnet3", "resnet18")]  # fmt: skip
+    made = replace(result.environment, argv=("/opt/bin/divbench", *PATHS))
+    twice = [replace(trained, net=net, environment=made, earlier=(made,)) for net in ("convnet3", "resnet18")]
     scores = [s for s in result.scores if s.metric.startswith("accuracy")]
     result = replace(
         result, accuracies=tuple(twice),
@@ -271,10 +271,10 @@ def test_command_lines_lose_their_folders(folder, tmp_path):
     entry, _ = add(saved(tmp_path / "mine.json", result), folder, "a")
     held = load_result(folder / "results" / f"{entry.place}.json")
     assert held.environment.argv == ("divbench", *PATHS.values())
-    assert [one.environment.argv for one in held.accuracies] == [("divbench", *PATHS.values())] * 2
+    assert [e.argv for one in held.accuracies for e in one.environments] == [("divbench", *PATHS.values())] * 4
     rest = replace(held, name="mine", environment=result.environment, accuracies=result.accuracies)
     assert rest == result
-    assert replace(held.accuracies[1], environment=twice[1].environment) == twice[1]
+    assert replace(held.accuracies[1], environment=made, earlier=(made,)) == twice[1]
 
 
 def test_nothing_else_in_a_result_names_a_folder(folder, tmp_path):

@@ -191,6 +191,18 @@ def test_students_of_two_recipes_stand_in_columns_of_their_own(tmp_path):
     assert not [row for row in numbers_of(folder) if row["network"] == "convnet3" and row["rank"]]
 
 
+def test_code_that_no_commit_holds_is_told(tmp_path):
+    clean = scored(students=(0.5, 0.6))
+    (trained,) = clean.accuracies
+    dirty = replace(clean.environment, commit="c0ffee" * 6, dirty=True)
+    folder = make_board(tmp_path, [
+        ("a", clean), ("b", replace(clean, environment=dirty)),
+        ("a+x", replace(clean, accuracies=(replace(trained, earlier=(dirty,)),))),
+    ])  # fmt: skip
+    told = [note for note in table_of(folder).notes if "changes that no commit holds" in note]
+    assert [note.partition(":")[0] for note in told] == ["Aa + Xx", "Bb"]
+
+
 def test_tables_are_by_data_set_ipc_and_protocol(tmp_path):
     folder = make_board(tmp_path, [("a", scored()), ("a", scored(ipc=50)), ("a", scored(protocol=OTHER))])
     put(folder, "b", scored(dataset="svhn"))

@@ -149,6 +149,20 @@ def test_parts_of_one_entry_are_one():
     assert page([scored, trained]) == page([whole])
 
 
+def test_students_that_were_added_later_have_a_command_of_their_own():
+    one = entry("x", accuracy=(0.5, 0.52))
+    (trained,) = one.accuracies
+    earlier, last = (
+        msgspec.structs.replace(trained.environment, commit=commit * 20, argv=("divbench", "train", commit))
+        for commit in ("ab", "cd")
+    )
+    grown = msgspec.structs.replace(trained, environment=last, earlier=(earlier,))
+    words = " ".join(" ".join(Parsed(page([msgspec.structs.replace(one, accuracies=(grown,))])).words).split())
+    assert words.index("divbench train ab") < words.index("divbench train cd")
+    assert "commit abababababab" in words
+    assert "commit cdcdcdcdcdcd" in words
+
+
 def test_a_thousand_classes_show_both_ends_and_a_search():
     classes = tuple(f"class number {i}" for i in range(1000))
     results = [entry("x", classes=classes), entry("x+y", vendi=2.4, classes=classes)]

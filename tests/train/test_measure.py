@@ -161,13 +161,15 @@ def test_students_of_some_sets_of_an_entry_join_it():
         sets[1], sets[0], what=few, before=part, path=Path("r.json"), report=lambda title, run: trained.append(run)
     )
     assert len(trained) == 2
+    assert more.accuracy("convnet2").earlier == (part.accuracy("convnet2").environment,), "each with its command"
     full = measure(*sets, what=few)
     assert more.score("accuracy/convnet2") == full.score("accuracy/convnet2")
     assert not any("some sets" in note for note in accuracy_table(more).notes)
     same = measure(*sets, what=few, before=more, path=Path("r.json"))
     assert same.accuracies == more.accuracies, "what trained them, not what found them"
     again = measure(sets[1], what=plan(recipe(epochs=1), runs=2), before=more, path=Path("r.json"))
-    assert again.accuracy("convnet1").environment != more.accuracy("convnet1").environment
+    assert again.accuracy("convnet1").earlier == (whole.accuracy("convnet1").environment,)
+    assert again.accuracy("convnet1").environment != whole.accuracy("convnet1").environment
     assert [(run.set, run.seed) for run in again.accuracy("convnet1").runs] == [
         (0, 0),
         (1, 0),
