@@ -142,6 +142,14 @@ def per_set(result: Result, score: Score) -> Score:
     return msgspec.structs.replace(score, values=values, per_class=vectors, interval=interval)
 
 
+def values_of_sets(result: Result, score: Score) -> list[float | None]:
+    """The score of each set of the result, of an accuracy the mean over its students; None where there is none."""
+    trained = result.accuracy(score.metric.removeprefix(ACCURACY)) if score.metric.startswith(ACCURACY) else None
+    places = range(len(result.sets)) if trained is None else [run.set for run in trained.own]
+    found = list(zip(places, score.values, strict=True))
+    return [mean(tuple(value for where, value in found if where == place)) for place in range(len(result.sets))]
+
+
 def protocol_of(result: Result) -> str:
     """Name and short digest of the protocol, for people."""
     return "–" if result.protocol is None else f"{result.protocol.name} {result.protocol_digest:.6}"

@@ -31,6 +31,7 @@ RECORD_HALF = (
     "statistics",
     "report.cost",
     "report.layouts",
+    "report.sets",
     "report.tables",
     "report.render",
     "files",

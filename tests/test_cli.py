@@ -156,6 +156,14 @@ def test_compare_by_images_per_class_and_by_network(pair, tmp_path):
     assert "accuracy % ↑, IPC 50, dataset scope" in written
 
 
+def test_compare_shows_sets_one_by_one(pair):
+    done = run("compare", *pair[:2], "--sets", "--metrics", "vendi", "--format", "csv")
+    assert done.exit_code == 0, done.stderr
+    head, *rows = done.stdout.splitlines()
+    assert head == "entry,set,IPC,digest,vendi"
+    assert [row.split(",")[0] for row in rows] == ["SRe2L", "SRe2L+DiRe"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -168,6 +176,7 @@ def test_compare_by_images_per_class_and_by_network(pair, tmp_path):
         (["--pairs", "--differences"], "leave out --mixed, --pairs, --by and --scope"),
         (["--pairs", "--mixed"], "--pairs pairs the classes of comparable results: leave out --mixed"),
         (["--pairs", "--scope", "dataset"], "--pairs pairs the classes of comparable results: leave out"),
+        (["--sets", "--cost"], "--sets is a table of its own: leave out all options but --metrics and --scope"),
         (["--by", "class"], "'class' is not one of 'ipc', 'network'"),
         (["--by", "network", "--metrics", "vendi"], "choose among accuracies, not 'vendi'"),
     ],

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     help="Lay out as papers do: for each metric, entries by images per class; or accuracies of networks by entries.  "
     "[default: entries by metrics]",
 )
+@click.option("--sets", is_flag=True, help="Show each set in a row of its own, and the commands behind its numbers.")
 @click.option("--cost", is_flag=True, help="Show what it took to generate the sets: time, memory, bytes.")
 @click.option(
     "--mixed", is_flag=True, help="Show results of different protocols or real sets in one table all the same."
@@ -52,6 +53,7 @@ def compare(
     differences: bool,
     pairs: bool,
     by: str | None,
+    sets: bool,
     cost: bool,
     mixed: bool,
     output: Path | None,
@@ -62,6 +64,7 @@ def compare(
     from divbench.report.cost import cost_table
     from divbench.report.layouts import tables_by_ipc, tables_by_network
     from divbench.report.render import render, render_all
+    from divbench.report.sets import sets_table
     from divbench.report.tables import compare_table, differences_table
     from divbench.results import load_result
 
@@ -73,12 +76,16 @@ def compare(
         raise click.UsageError("--pairs pairs the classes of comparable results: leave out --mixed and --scope")
     if by and mixed:
         raise click.UsageError("--by lays out comparable results: leave out --mixed, or --by")
+    if sets and (differences or pairs or by or cost or mixed):
+        raise click.UsageError("--sets is a table of its own: leave out all options but --metrics and --scope")
     if cost and (differences or pairs or by or mixed or metrics or scope != "class"):
         raise click.UsageError("--cost is a table of its own: leave out the options that shape others")
     entries = [load_result(path) for path in results]
     names = None if metrics is None else [name.strip() for name in metrics.split(",")]
     if cost:
         text = render(cost_table(entries), format_)
+    elif sets:
+        text = render(sets_table(entries, scope, names), format_)
     elif by:
         layout = tables_by_ipc if by == "ipc" else tables_by_network
         text = render_all(layout(entries, scope, names, pairs), format_)

@@ -4,10 +4,8 @@ results (+ gallery) -> story, tables, figures -> template -> text
 """
 
 import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePath
 from typing import Any
 
 import msgspec
@@ -21,6 +19,7 @@ from divbench.report.cells import page_table
 from divbench.report.filled import filled
 from divbench.report.gallery import NO_GALLERY, Gallery
 from divbench.report.parts import span
+from divbench.report.sets import command, made
 from divbench.report.story import Story, tell
 from divbench.report.verdicts import pairs_to_tell
 from divbench.results import Result
@@ -160,9 +159,7 @@ def _provenance(result: Result) -> dict[str, Any]:
         facts.append(("set", f"{record.name}, {record.count} images, digest {record.digest}"))
         facts.append(("read as", record.recognised))
         facts += [("note", note) for note in record.said]
-    made = [("scored", result.environment)] if result.protocol is not None else []
-    made += [(f"trained {one.net}", where) for one in result.accuracies for where in one.environments]
-    for what, where in made:
+    for what, where in made(result):
         commit = f", commit {where.commit:.12}{' with changes' if where.dirty else ''}" if where.commit else ""
         facts.append(
             (
@@ -172,5 +169,5 @@ def _provenance(result: Result) -> dict[str, Any]:
             )
         )
         if where.argv:
-            facts.append(("command", shlex.join([PurePath(where.argv[0]).name, *where.argv[1:]])))
+            facts.append(("command", command(where)))
     return {"name": result.name, "facts": facts}

@@ -181,3 +181,14 @@ def span(ipc: tuple[int, int] | None) -> str | int | None:
     if ipc is None:
         return None
     return ipc[0] if ipc[0] == ipc[1] else f"{ipc[0]}-{ipc[1]}"
+
+
+def set_names(result: Result) -> list[str]:
+    """Of each set; where some are equal, with the seeds that they were generated from, or else counted."""
+    names = [record.name for record in result.sets]
+    if len(set(names)) == len(names):
+        return names
+    seeds = [None if record.origin is None else record.origin.seed for record in result.sets]
+    if None not in seeds and len(set(zip(names, seeds, strict=True))) == len(names):
+        return [f"{name}, seed {seed}" for name, seed in zip(names, seeds, strict=True)]
+    return [f"{name} ({number})" for number, name in enumerate(names, 1)]

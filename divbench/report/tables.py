@@ -20,6 +20,7 @@ from divbench.report.parts import (
     measured,
     narrowed,
     pairs_of,
+    set_names,
     span,
     stacked,
     tested,
@@ -107,7 +108,7 @@ def accuracy_table(result: Result) -> Table:
     """The students of one result in percent: mean and standard deviation over runs, each run, and yardsticks."""
     scores = [in_percent(result.score(ACCURACY + one.net, "dataset")) for one in result.accuracies]
     known = [key for key in ("random", "teacher") if any(key in score.reference for score in scores)]
-    several, names = len(result.sets) > 1, _set_names(result)
+    several, names = len(result.sets) > 1, set_names(result)
     columns = ["network", *(["set"] if several else []), "runs", "accuracy % ↑", "std over runs", "each run"]
     columns += [f"{REFERENCES[key]} %" for key in known]
     rows: list[list[Cell]] = []
@@ -145,17 +146,6 @@ def differences_table(results: Sequence[Result], metrics: Sequence[str] | None =
         rows.append([other.name, *(cells.get(key) for key in keys)])
     columns = ["minus " + first.name, *("Δ " + heading(s) for s in shown if s.metric in keys)]
     return Table(f"differences to {first.name}", columns, rows, [change_note([first, *others])])
-
-
-def _set_names(result: Result) -> list[str]:
-    """Of each set; where some are equal, with the seeds that they were generated from, or else counted."""
-    names = [record.name for record in result.sets]
-    if len(set(names)) == len(names):
-        return names
-    seeds = [None if record.origin is None else record.origin.seed for record in result.sets]
-    if None not in seeds and len(set(zip(names, seeds, strict=True))) == len(names):
-        return [f"{name}, seed {seed}" for name, seed in zip(names, seeds, strict=True)]
-    return [f"{name} ({number})" for number, name in enumerate(names, 1)]
 
 
 def _headline(result: Result) -> str:
