@@ -50,11 +50,11 @@ def test_tables_are_what_the_commands_above_them_print(page, monkeypatch):
 
 
 def test_the_table_of_effects_says_what_the_comparisons_do(monkeypatch):
-    """README's table of DiRe's effects, written by hand; coverage and accuracy are in points."""
+    """README's table of DiRe's effects, written by hand; coverage, recall and accuracy are in points."""
     monkeypatch.chdir(README.parent)
     pairs = [("sre2l", "+dire"), ("sre2l+real-start", "+dire"), ("sre2l+released-settings", "+dire-released")]
-    rows = {"accuracy/resnet20": "accuracy, points", "coverage": "coverage, points", "vendi": "the Vendi Score",
-            "cosine": "the cosine similarity"}  # fmt: skip
+    rows = {"accuracy/resnet20": "accuracy, points", "coverage": "coverage, points", "recall": "recall, points",
+            "vendi": "the Vendi Score", "cosine": "the cosine similarity"}  # fmt: skip
     for place, (base, added) in enumerate(pairs):
         files = [
             f"leaderboards/results/cifar10/ipc10/{key}/paper-resnet18-3c655cbe.json" for key in (base, base + added)
@@ -65,7 +65,7 @@ def test_the_table_of_effects_says_what_the_comparisons_do(monkeypatch):
         for (metric, row), cell in zip(rows.items(), measured, strict=True):
             line = re.search(rf"^\| (?:raises|lowers) {row} \|(.*)\|$", README.read_text(), re.MULTILINE).group(1)
             shown = line.split("|")[1 + place].replace(" ", "").split("±")
-            scale = 100 if metric == "coverage" else 1
+            scale = 100 if metric in ("coverage", "recall") else 1
             assert [float(number) for number in shown] == pytest.approx([scale * float(one) for one in cell])
 
 

@@ -52,5 +52,5 @@ def made(result: Result) -> list[tuple[str, Environment]]:
 
 
 def command(where: Environment) -> str:
-    """The command as it was typed, without the folder of the program."""
-    return shlex.join([PurePath(where.argv[0]).name, *where.argv[1:]])
+    """The command as it was typed, without the folder of the program, which may also have been ``-m divbench``."""
+    return shlex.join([PurePath(where.argv[0]).name.replace("__main__.py", "divbench"), *where.argv[1:]])
