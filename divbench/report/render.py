@@ -103,7 +103,8 @@ def text(cell: Cell) -> str:
         half = (cell.high - cell.low) / 2
         digits = min(5, max(0, 1 - math.floor(math.log10(half)))) if half > 0 else 4
         p = "" if cell.p is None else f" (p {cell.p:.2g})"
-        return f"{cell.value:.{digits}f} ±{half:.{digits}f}{p}"
+        value = float(f"{cell.value:.12g}")  # how it was summed decides no tie
+        return f"{value:.{digits}f} ±{half:.{digits}f}{p}"
     return f"{cell:.4g}" if isinstance(cell, float) else " ".join(str(cell).split())
 
 
