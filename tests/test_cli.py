@@ -264,6 +264,23 @@ def test_regenerate_makes_the_set_of_a_result_again(insects, tmp_path):
     assert "another teacher (" in other.stderr
 
 
+def test_regenerate_takes_no_set_that_is_there_for_a_new_one(insects, tmp_path, monkeypatch):
+    """A complete set is no evidence; what an interrupted call left is gone on with."""
+    out, again = tmp_path / "out", tmp_path / "again"
+    from_real = ("--real", insects / "real", "--teacher", insects / "teacher.safetensors")
+    assert run("generate", "digits/sre2l", *from_real, *GENERATE, "-o", out).exit_code == 0
+    nothing = run("regenerate", out, "--real", tmp_path / "nowhere", "-o", out)
+    assert nothing.exit_code == 2
+    assert f"{out}: exists already, and a set is verified only by making it now" in nothing.stderr
+    with monkeypatch.context() as broken:
+        broken.setattr("divbench.generate.generate._label", lambda *_: (_ for _ in ()).throw(OSError("disk")))
+        assert run("regenerate", out, *from_real, "-o", again).exit_code == 2
+    assert (tmp_path / "again.unfinished").exists()
+    monkeypatch.setattr("divbench.generate.generate._recover_batch", None)  # nothing is recovered twice
+    made = run("regenerate", out, *from_real, "-o", again)
+    assert made.exit_code == 0, made.stderr
+
+
 def test_regenerate_says_that_images_differ(insects, tmp_path):
     out, from_real = tmp_path / "out", ("--real", insects / "real", "--teacher", insects / "teacher.safetensors")
     assert run("generate", "digits/sre2l", *from_real, *GENERATE, "-o", out).exit_code == 0

@@ -36,13 +36,14 @@ def regenerate(
     from divbench.cache import Cache
     from divbench.embedders import choose_device
     from divbench.generate.job import Options
-    from divbench.generate.regenerate import choose, generated_sets
+    from divbench.generate.regenerate import check_new, choose, generated_sets
     from divbench.generate.regenerate import regenerate as run
     from divbench.images import read_images
     from divbench.progress import no_progress
     from divbench.provenance import code_version
     from divbench.teacher import load_teacher
 
+    check_new(output)  # before real data are fetched or read
     before = choose(generated_sets(record), seed, record)
     origin = before.origin
     first = parallel.rank() == 0

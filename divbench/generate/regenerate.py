@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from divbench.embedders import choose_device
-from divbench.errors import InputError
+from divbench.errors import InputError, OutputError
 from divbench.generate.generate import generate
 from divbench.generate.job import Options
 from divbench.generate.recipe import Recipe
@@ -72,6 +72,14 @@ def choose(sets: Sequence[Generated], seed: int | None, where: Path) -> Generate
     return fitting[0]
 
 
+def check_new(folder: Path) -> None:
+    """Raise `OutputError` where ``folder`` exists: to read a set that is there already would verify nothing."""
+    if folder.exists() or folder.is_symlink():
+        raise OutputError(
+            f"{folder}: exists already, and a set is verified only by making it now; remove it, or give another -o"
+        )
+
+
 def regenerate(
     before: Generated,
     real: ImageSet,
@@ -86,7 +94,7 @@ def regenerate(
     Args:
         before: see `generated_sets`.
         real: the real data that it was distilled from.
-        folder: as for `generate`.
+        folder: must not exist; what an interrupted call left in ``<folder>.unfinished`` is gone on with.
         teacher: that it was distilled from.
         options: of them only ``start`` and ``cache`` count; seed, layout and kind of device are as they were.
         progress: shows what is going on.
@@ -94,8 +102,10 @@ def regenerate(
     Raises:
         InputError: the real data, the teacher or the start is another, which is found before the first step; or the
             recipe belongs to another version of divbench.
+        OutputError: the folder exists.
         As `generate`, else.
     """
+    check_new(folder)
     origin, given = before.origin, options or Options()
     try:
         recipe = msgspec.convert(origin.recipe, Recipe)
