@@ -254,7 +254,9 @@ def test_regenerate_makes_the_set_of_a_result_again(insects, tmp_path):
         again = tmp_path / f"again{number}"
         made = run("regenerate", record, *from_real, "--teacher", teacher, "-o", again)
         assert made.exit_code == 0, made.stderr
-        assert "the same images and labels, digest " in made.stdout
+        compared = record != result
+        assert f"the same images and {'labels' if compared else 'classes'}, digest " in made.stdout
+        assert ("holds no digest of soft labels" in made.stdout) == (not compared)
         assert "terms.cosine_diversity.weight=0.5" in made.stderr
         assert read_images(again).pixels().equal(read_images(out).pixels())
         assert (again / "master.safetensors").exists()
@@ -279,16 +281,23 @@ def test_regenerate_takes_no_set_that_is_there_for_a_new_one(insects, tmp_path, 
     monkeypatch.setattr("divbench.generate.generate._recover_batch", None)  # nothing is recovered twice
     made = run("regenerate", out, *from_real, "-o", again)
     assert made.exit_code == 0, made.stderr
+    assert f"{again}: the same images and labels, digest " in made.stdout
 
 
-def test_regenerate_says_that_images_differ(insects, tmp_path):
+def test_regenerate_says_what_differs(insects, tmp_path):
     out, from_real = tmp_path / "out", ("--real", insects / "real", "--teacher", insects / "teacher.safetensors")
     assert run("generate", "digits/sre2l", *from_real, *GENERATE, "-o", out).exit_code == 0
     image = next((out / "images").rglob("*.png"))
     Image.fromarray(255 - np.asarray(Image.open(image))).save(image)
     made = run("regenerate", out, *from_real, "-o", tmp_path / "again")
     assert made.exit_code == 1
-    assert "other images or labels: digest " in made.stdout
+    assert "other images or classes: digest " in made.stdout
+    Image.fromarray(255 - np.asarray(Image.open(image))).save(image)
+    labels = out / "labels.safetensors"
+    labels.write_bytes(labels.read_bytes()[:-1] + b"!")
+    made = run("regenerate", out, *from_real, "-o", tmp_path / "more")
+    assert made.exit_code == 1
+    assert "other soft labels: labels.safetensors. They were made by " in made.stdout
 
 
 @pytest.mark.slow

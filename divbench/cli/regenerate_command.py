@@ -29,12 +29,14 @@ def regenerate(
 
     RECORD is a result file ('divbench score', an entry of a leaderboard), which holds the whole recipe of a set that
     divbench generated, or the folder of such a set. Recipe, seed and layout are taken from there. Exit status: 0, the
-    images and labels are the same to the last bit; 1, they are not, as is to be expected of other processors and
-    versions of torch, whose rounding is another.
+    images and their classes are the same to the last bit; 1, they are not, as is to be expected of other processors
+    and versions of torch, whose rounding is another. Soft labels are compared, too, where RECORD is a folder: a result
+    file holds no digest of them.
     """
     from divbench import parallel
     from divbench.cache import Cache
     from divbench.embedders import choose_device
+    from divbench.errors import shorten
     from divbench.generate.job import Options
     from divbench.generate.regenerate import check_new, choose, generated_sets
     from divbench.generate.regenerate import regenerate as run
@@ -66,12 +68,20 @@ def regenerate(
     if not first:
         return
     if made.same:
-        click.echo(f"{output}: the same images and labels, digest {made.found}")
+        labels = "labels" if made.other_labels is not None else "classes"
+        click.echo(f"{output}: the same images and {labels}, digest {made.found}")
+        if made.other_labels is None:
+            click.echo(f"{record}: holds no digest of soft labels, which were not compared; give the folder of the set")
         return
     commit, dirty = code_version()
     here = f"{commit or 'unknown'}{' with changes' if dirty else ''}"
+    differing = (
+        f"soft labels: {shorten(made.other_labels)}"
+        if made.other_labels and made.found == made.expected
+        else f"images or classes: digest {made.found}, not {made.expected}"
+    )
     click.echo(
-        f"{output}: other images or labels: digest {made.found}, not {made.expected}. They were made by code "
+        f"{output}: other {differing}. They were made by code "
         f"{origin.versions.get('commit')}, torch {origin.versions.get('torch')} on {origin.versions.get('platform')}; "
         f"here is code {here}"
     )

@@ -1,5 +1,6 @@
 """regenerate(): what a result says of a generated set -> the same set once more, and whether it is the same."""
 
+import filecmp
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,9 +11,10 @@ from divbench.embedders import choose_device
 from divbench.errors import InputError, OutputError
 from divbench.generate.generate import generate
 from divbench.generate.job import Options
-from divbench.generate.recipe import Recipe
+from divbench.generate.recipe import Fkd, Recipe, Static
 from divbench.images import ImageSet, match_classes, read_images, take_per_class
 from divbench.images.manifest import MANIFEST
+from divbench.labels.store import label_files
 from divbench.origin import Origin
 from divbench.progress import Progress, no_progress
 from divbench.results import SetRecord, load_result
@@ -21,23 +23,37 @@ from divbench.train.accuracy import record_of
 
 
 class Generated(NamedTuple):
-    """A set that was generated once: what is known of it, and the order of the classes over which it was read."""
+    """A set that was generated once.
+
+    Attributes:
+        record, origin: what is known of it.
+        classes: over which it was read, in their order.
+        folder: where it lies; None where a result alone tells of it.
+    """
 
     record: SetRecord
     origin: Origin
     classes: tuple[str, ...]
+    folder: Path | None = None
 
 
 class Regenerated(NamedTuple):
-    """Digests of the pixels and labels of the set that was, and of the one that was made now."""
+    """The set that was, and the one that was made now.
+
+    Attributes:
+        expected, found: digests of the pixels and classes of both.
+        other_labels: files of soft labels that only one of them has, or that are not the same byte for byte; None:
+            there are soft labels, but they could not be compared, since a result holds no digest of them.
+    """
 
     expected: str
     found: str
+    other_labels: tuple[str, ...] | None
 
     @property
     def same(self) -> bool:
-        """Whether they hold the same images."""
-        return self.expected == self.found
+        """Whether all that could be compared is the same: images, their classes and soft labels."""
+        return self.expected == self.found and not self.other_labels
 
 
 def generated_sets(source: Path) -> list[Generated]:
@@ -47,13 +63,14 @@ def generated_sets(source: Path) -> list[Generated]:
         ResultError: no result can be read there.
         InputError: nothing of it says how it was generated.
     """
-    if source.is_dir() or source.name == MANIFEST:
-        images = read_images(source if source.is_dir() else source.parent)
+    folder = source if source.is_dir() else source.parent if source.name == MANIFEST else None
+    if folder is not None:
+        images = read_images(folder)
         classes, records = images.classes, [record_of(images)]
     else:
         result = load_result(source)
         classes, records = result.classes, list(result.sets)
-    found = [Generated(one, one.origin, classes) for one in records if one.origin is not None]
+    found = [Generated(one, one.origin, classes, folder) for one in records if one.origin is not None]
     if not found:
         raise InputError(
             f"{source}: holds no set that says how it was generated; give the result of a set, or the folder of a set, "
@@ -129,4 +146,15 @@ def regenerate(
     fewest = min(before.record.per_class, default=0)
     if before.record.count < len(images) and before.record.count == fewest * len(before.classes):
         images = take_per_class(images, fewest)  # scored with --ipc
-    return Regenerated(before.record.digest, record_of(images).digest)
+    if before.folder is not None:
+        other_labels: tuple[str, ...] | None = _other_labels(before.folder, folder)
+    else:
+        other_labels = None if isinstance(recipe.labels, Static | Fkd) else ()
+    return Regenerated(before.record.digest, record_of(images).digest, other_labels)
+
+
+def _other_labels(before: Path, now: Path) -> tuple[str, ...]:
+    """Files of soft labels in two folders that are not the same in both, as paths in there."""
+    names = {str(path.relative_to(folder)) for folder in (before, now) for path in label_files(folder)}
+    _, differing, lacking = filecmp.cmpfiles(before, now, sorted(names), shallow=False)
+    return tuple(sorted(differing + lacking))

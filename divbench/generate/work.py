@@ -17,6 +17,7 @@ from divbench.generate.batches import Batch
 from divbench.generate.job import Job
 from divbench.generate.recipe import WORDS, digest, leaves
 from divbench.images.manifest import MANIFEST, load_manifest
+from divbench.labels.store import label_files
 from divbench.origin import Origin
 from divbench.storage import Tensors, load_safetensors, safetensors_bytes
 
@@ -183,9 +184,9 @@ def check_same(identity: Identity, before: Origin) -> None:
 
 def sizes(folder: Path) -> dict[str, int]:
     """Bytes of the image files and of the soft labels of a set."""
-    labels = [folder / "labels.safetensors", *(folder / "labels").glob("*.safetensors")]
-    files = {"images": [path for path in (folder / "images").rglob("*") if path.is_file()], "labels": labels}
-    return {what: sum(path.stat().st_size for path in paths if path.exists()) for what, paths in files.items()}
+    images = [path for path in (folder / "images").rglob("*") if path.is_file()]
+    files = {"images": images, "labels": label_files(folder)}
+    return {what: sum(path.stat().st_size for path in paths) for what, paths in files.items()}
 
 
 def _differences(identity: Identity, other: Identity) -> list[str]:

@@ -273,6 +273,11 @@ def read_labels(folder: Path) -> LabelStore:
     return _store(folder, header)
 
 
+def label_files(folder: Path) -> list[Path]:
+    """The files of soft labels beside a set, of either kind; none where it has none."""
+    return [path for path in (folder / _STATIC, *sorted((folder / _FKD).glob("*.safetensors"))) if path.exists()]
+
+
 def _store(folder: Path, header: Header) -> LabelStore:
     return LabelStore(folder, header, header.kind, header.samples, header.classes, header.epochs, header.batch)
 
