@@ -300,6 +300,22 @@ def test_regenerate_says_what_differs(insects, tmp_path):
     assert "other soft labels: labels.safetensors. They were made by " in made.stdout
 
 
+def test_regenerate_starts_from_tensors_as_generate_did(insects, tmp_path):
+    """Normalised in a way that nothing but the option tells."""
+    start, out, again = tmp_path / "start", tmp_path / "out", tmp_path / "again"
+    start.mkdir()
+    pixels = (torch.arange(0, 192, 3).view(8, 8) + 10 * torch.arange(6).view(6, 1, 1, 1)).expand(6, 3, 8, 8)
+    torch.save((pixels / 255 - 0.4) / 0.3, start / "images_best.pt")
+    torch.save(torch.arange(3).repeat_interleave(2), start / "labels_best.pt")
+    started = ("--start", start, "--normalized", ",".join(["0.4"] * 3 + ["0.3"] * 3), "--real", insects / "real")
+    still = ("--set", "iterations=0", "--set", "start=stored", "--set", "labels={kind='hard'}", "--ipc", "2")
+    taught = ("--teacher", insects / "teacher.safetensors")
+    made = run("generate", "digits/sre2l", *started, *still, *taught, "--device", "cpu", "-o", out)
+    assert made.exit_code == 0, made.stderr
+    assert run("regenerate", out, *started, *taught, "-o", again).exit_code == 0
+    assert read_images(again).pixels().equal(pixels.to(torch.uint8))
+
+
 @pytest.mark.slow
 def test_regenerate_asks_which_set(insects, tmp_path):
     from_real = ("--real", insects / "real", "--teacher", insects / "teacher.safetensors")

@@ -17,13 +17,14 @@ from divbench.cli._progress import progress_bar
 @click.option("--net", default=None, help="The teacher's network, if its file does not say.")
 @click.option("--seed", type=click.IntRange(0), default=None, help="Which set, where RECORD holds several.")
 @click.option("--start", type=str, default=None, help="The set that it started from, where it started from one.")
+@click.option("--normalized", default=None, help="How float tensors of that set were normalised: see 'score'.")
 @_options.data_dir
 @_options.download
 @click.option("--no-cache", is_flag=True, help="Neither use nor keep features of real images of earlier runs.")
 @click.option("-o", "--output", type=_options.PATH, required=True, help="Folder to write; must be new.")
 def regenerate(
     record: Path, real: str, split: str | None, teacher: Path | None, net: str | None, seed: int | None,
-    start: str | None, data_dir: Path | None, download: bool, no_cache: bool, output: Path,
+    start: str | None, normalized: str | None, data_dir: Path | None, download: bool, no_cache: bool, output: Path,
 ) -> None:  # fmt: skip
     """Generate a set again from RECORD, and say whether it is the same.
 
@@ -54,7 +55,8 @@ def regenerate(
     precision, device = origin.recipe.get("precision", ""), choose_device(origin.device)
     _options.warn_of_slow_bfloat16(precision, device, "regenerate it where there are some")
     options = Options(
-        start=None if start is None else read_images(start, data_dir=data_dir), cache=None if no_cache else Cache()
+        start=None if start is None else read_images(start, normalized=normalized, data_dir=data_dir),
+        cache=None if no_cache else Cache(),
     )
     normalised = ",".join(map(repr, (*origin.mean, *origin.std)))
     made = run(
