@@ -18,13 +18,15 @@ from divbench.cli._progress import progress_bar
 @click.option("--seed", type=click.IntRange(0), default=None, help="Which set, where RECORD holds several.")
 @click.option("--start", type=str, default=None, help="The set that it started from, where it started from one.")
 @click.option("--normalized", default=None, help="How float tensors of that set were normalised: see 'score'.")
+@_options.classes
 @_options.data_dir
 @_options.download
 @click.option("--no-cache", is_flag=True, help="Neither use nor keep features of real images of earlier runs.")
 @click.option("-o", "--output", type=_options.PATH, required=True, help="Folder to write; must be new.")
 def regenerate(
     record: Path, real: str, split: str | None, teacher: Path | None, net: str | None, seed: int | None,
-    start: str | None, normalized: str | None, data_dir: Path | None, download: bool, no_cache: bool, output: Path,
+    start: str | None, normalized: str | None, classes: str | None, data_dir: Path | None, download: bool,
+    no_cache: bool, output: Path,
 ) -> None:  # fmt: skip
     """Generate a set again from RECORD, and say whether it is the same.
 
@@ -64,6 +66,7 @@ def regenerate(
         read_images(real, split=split, data_dir=data_dir, download=download),
         output,
         teacher=None if teacher is None else load_teacher(teacher, net=net, mean_std=normalised),
+        how=classes,
         options=options,
         progress=progress_bar if first else no_progress,
     )

@@ -103,6 +103,7 @@ def regenerate(
     folder: Path,
     *,
     teacher: Teacher | None = None,
+    how: str | None = None,
     options: Options | None = None,
     progress: Progress = no_progress,
 ) -> Regenerated:
@@ -113,12 +114,13 @@ def regenerate(
         real: the real data that it was distilled from.
         folder: must not exist; what an interrupted call left in ``<folder>.unfinished`` is gone on with.
         teacher: that it was distilled from.
+        how: to match the classes with those over which it was read, where that is not certain; see `match_classes`.
         options: of them only ``start`` and ``cache`` count; seed, layout and kind of device are as they were.
         progress: shows what is going on.
 
     Raises:
-        InputError: the real data, the teacher or the start is another, which is found before the first step; or the
-            recipe belongs to another version of divbench.
+        InputError: the real data, the teacher, the start or the classes are others, which is found before the first
+            step; or the recipe belongs to another version of divbench.
         OutputError: the folder exists.
         As `generate`, else.
     """
@@ -141,8 +143,10 @@ def regenerate(
         device=choose_device(origin.device),
         cache=given.cache,
     )
+    common = len(before.classes) < len(real.classes)  # scored with --common-classes
+    match_classes(real, before.classes, how=how, common=common)  # the set will have the same: ask before it is made
     generate(recipe, real, folder, teacher=teacher, options=same, again=origin, progress=progress)
-    images = match_classes(read_images(folder), before.classes).fake
+    images = match_classes(read_images(folder), before.classes, how=how, common=common).fake
     fewest = min(before.record.per_class, default=0)
     if before.record.count < len(images) and before.record.count == fewest * len(before.classes):
         images = take_per_class(images, fewest)  # scored with --ipc
