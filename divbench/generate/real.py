@@ -122,7 +122,7 @@ class FeatureBank:
         """[count] int64: of the images at ``rows``, those nearest to their k-means centroids, no image twice."""
         features = self.features[rows].double()
         with threadpool_limits(1):  # sums in one order: the same images on any number of cores
-            fitted = KMeans(count, n_init=1, random_state=seed).fit(features.numpy())
+            fitted = KMeans(count, n_init=1, random_state=seed % 2**32).fit(features.numpy())
         distances = torch.cdist(torch.from_numpy(fitted.cluster_centers_), features)
         return rows[torch.from_numpy(linear_sum_assignment(distances.numpy())[1])]
 

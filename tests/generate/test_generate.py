@@ -302,7 +302,7 @@ def test_the_images_nearest_to_centroids():
     """Two tight groups of four, far apart: the nearest to the mean of each, whatever the seed; and no image twice."""
     features = torch.tensor([[0.0], [50.0], [0.3], [50.5], [1.0], [51.0], [0.5], [50.6]])
     bank = FeatureBank(torch.cat([torch.full((3, 1), 7.0), features]), [], "")
-    for seed in range(4):
+    for seed in (*range(4), 2**32, 2**70):
         assert sorted(bank.central(torch.arange(3, 11), 2, seed).tolist()) == [3 + 3, 3 + 6], "means .45 and 50.525"
     close = FeatureBank(torch.tensor([[0.0], [0.1], [9.0], [5.0]]), [], "")
     assert sorted(close.central(torch.tensor([0, 1, 2]), 3, 0).tolist()) == [0, 1, 2]
