@@ -20,7 +20,7 @@ class Origin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         mean, std: normalisation of the images while they were optimised, per channel.
         teacher_accuracy: share of a sample of real images that the teacher classifies rightly.
         losses: weighted loss of each term at the first and at the last step, mean over batches.
-        seconds: of recovery, summed over batches; of labelling.
+        seconds: of recovery, summed over batches; of labelling, of its last call alone where it was interrupted.
         bytes: of images and of labels on disk.
         peak_memory: bytes at most while batches were recovered: of the GPU, or of the whole process on the CPU; None
             where that is not known.
