@@ -294,14 +294,5 @@ def changed_keys(recipe: Recipe) -> tuple[str, ...]:
     return tuple(key for key, source in recipe.sources.items() if source == _CHANGED)
 
 
-def source_of(recipe: Recipe, key: str) -> str | None:
-    """Where the value under the dotted ``key`` comes from: what is said of it, or of a section that it is in."""
-    while key:
-        if key in recipe.sources:
-            return recipe.sources[key]
-        key = key.rpartition(".")[0]
-    return None
-
-
 def _shipped() -> Traversable:
     return resources.files("divbench") / "generate" / "recipes"
