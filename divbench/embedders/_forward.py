@@ -44,17 +44,16 @@ class Forward:
 
 
 def choose_device(name: str | None) -> torch.device:
-    """The named device; by default this process's GPU where there is one, else the CPU.
+    """The named device, where ``cuda`` is this process's GPU; by default that GPU if there is one, else the CPU.
 
     Raises:
         ProtocolError: there is no such device.
     """
-    if name is not None:
-        try:
-            return torch.empty(0, device=name).device
-        except (RuntimeError, AssertionError) as error:  # torch asserts where it was built without CUDA
-            reason = str(error).partition("\n")[0]
-            raise ProtocolError(f"device {name!r} cannot be used ({reason:.200}); leave it out, or give cpu") from error
-    if torch.cuda.is_available():
-        return torch.device("cuda", parallel.local_rank() % torch.cuda.device_count())
-    return torch.device("cpu")
+    if name is None:
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    own = f"cuda:{parallel.local_rank() % max(torch.cuda.device_count(), 1)}" if name == "cuda" else name
+    try:
+        return torch.empty(0, device=own).device
+    except (RuntimeError, AssertionError) as error:  # torch asserts where it was built without CUDA
+        reason = str(error).partition("\n")[0]
+        raise ProtocolError(f"device {name!r} cannot be used ({reason:.200}); leave it out, or give cpu") from error

@@ -3,6 +3,7 @@ import threading
 import time
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from divbench.cache import Cache, CacheWarning
 from divbench.constants import MEAN_STD
-from divbench.embedders import Embedder, Geometry, load_embedder
+from divbench.embedders import Embedder, Geometry, choose_device, load_embedder
 from divbench.embedders.embed import Embeddings, embed
 from divbench.errors import InputError, ProtocolError
 from divbench.images.imageset import ImageSet
@@ -164,6 +165,16 @@ def test_an_embedder_may_be_given_by_name():
 def test_a_device_that_is_not_there_is_refused(tiny: Embedder, device: str):
     with pytest.raises(ProtocolError, match=rf"device '{device}' cannot be used .*; leave it out, or give cpu"):
         embed(image_set(random_images(1)), tiny, device=device)
+
+
+@pytest.mark.parametrize(("name", "own"), [("cuda", "cuda:1"), (None, "cuda:1"), ("cuda:0", "cuda:0"), ("cpu", "cpu")])
+def test_cuda_is_the_gpu_of_this_process(monkeypatch: pytest.MonkeyPatch, name: str | None, own: str):
+    """The fourth process of a machine with two GPUs has the second."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr("divbench.parallel.local_rank", lambda: 3)
+    monkeypatch.setattr(torch, "empty", lambda count, device: SimpleNamespace(device=torch.device(device)))
+    assert choose_device(name) == torch.device(own)
 
 
 def test_a_batch_size_below_one_is_refused(tiny: Embedder):
