@@ -19,8 +19,8 @@ class Forward:
     ``batch_size`` images.
     """
 
-    def __init__(self, embedder: Embedder, batch_size: int, device: str | None) -> None:
-        self.device = choose_device(device)
+    def __init__(self, embedder: Embedder, batch_size: int, device: torch.device) -> None:
+        self.device = device
         self.each = _CPU_PASS if self.device.type == "cpu" else batch_size
         self.bfloat16 = embedder.precision == "bfloat16"
         self.network = embedder.load().to(self.device).to(memory_format=torch.channels_last)

@@ -54,7 +54,7 @@ class Settings:
     """The options of `embed` that say how to compute, not what."""
 
     batch_size: int
-    device: str | None
+    device: torch.device
     skip_bad: bool
     progress: Callable[[int], None] | None
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from divbench import parallel
 from divbench.cache import Cache
+from divbench.embedders._forward import choose_device
 from divbench.embedders._reading import HASH_BYTES, PRINT_BYTES, image_print
 from divbench.embedders._record import PREPROCESSING, Embedder
 from divbench.embedders._registry import load_embedder
@@ -97,8 +98,8 @@ def embed(
         batch_size: images on the device at a time.
         device: a torch device; default: the GPU of this process if there is one, else the CPU.
         skip_bad: leave out images that cannot be read, and say so in ``skipped``, instead of stopping.
-        cache: where features are kept, by the content of the images and the id of the embedder. A set whose source
-            has a fingerprint that was seen before is not read again.
+        cache: where features are kept, by the content of the images, the id of the embedder and the kind of device,
+            which rounds in its own way. A set whose source has a fingerprint that was seen before is not read again.
         progress: called with the number of images that have been done since the last call.
 
     Raises:
@@ -111,13 +112,15 @@ def embed(
         raise InputError(f"batch_size must be at least 1, got {batch_size}")
     if isinstance(embedder, str):
         embedder = load_embedder(embedder)
+    where = choose_device(device)
     fingerprint = None if isinstance(images.images, Tensor) or cache is None else images.images.fingerprint()
     content = _known_content(images, fingerprint, skip_bad, cache)
-    features = _known_features(content, embedder, cache)
+    features = _known_features(content, embedder, where, cache)
     if content is None or features is None:
-        content, features = compute(images, embedder, Settings(batch_size, device, skip_bad, progress))
+        content, features = compute(images, embedder, Settings(batch_size, where, skip_bad, progress))
         if cache is not None and parallel.local_rank() == 0:
-            _keep(cache, fingerprint, embedder, content, features)
+            cache.store("features", _features_key(content, embedder, where), {"features": features})
+            _keep_content(cache, fingerprint, content)
     labels = images.labels
     if content.bad:
         good = torch.ones(len(labels), dtype=torch.bool)
@@ -175,16 +178,17 @@ def _known_content(images: ImageSet, fingerprint: str | None, skip_bad: bool, ca
     return content if parallel.agree(content is not None) else None
 
 
-def _known_features(content: Content | None, embedder: Embedder, cache: Cache | None) -> Tensor | None:
+def _known_features(
+    content: Content | None, embedder: Embedder, device: torch.device, cache: Cache | None
+) -> Tensor | None:
     if content is None or cache is None:
         return None
-    found = cache.load("features", _features_key(content, embedder))
+    found = cache.load("features", _features_key(content, embedder, device))
     features = None if found is None else found.tensors["features"]
     return features if parallel.agree(features is not None) else None
 
 
-def _keep(cache: Cache, fingerprint: str | None, embedder: Embedder, content: Content, features: Tensor) -> None:
-    cache.store("features", _features_key(content, embedder), {"features": features})
+def _keep_content(cache: Cache, fingerprint: str | None, content: Content) -> None:
     if fingerprint is not None:  # taken before reading, so a file that changed meanwhile is read again next time
         text = json.dumps({"remarks": content.remarks, "bad": content.bad})
         cache.store("index", _index_key(fingerprint), {"prints": content.prints}, text)
@@ -196,8 +200,8 @@ def _source(hashes: Tensor, labels: Tensor) -> str:
     return hashlib.sha256(np.sort(rows.view(f"V{rows.shape[1]}"), axis=0)).hexdigest()
 
 
-def _features_key(content: Content, embedder: Embedder) -> str:
-    return f"{content.digest} {embedder.id}"
+def _features_key(content: Content, embedder: Embedder, device: torch.device) -> str:
+    return f"{content.digest} {embedder.id} on {device.type}"
 
 
 def _index_key(fingerprint: str) -> str:

@@ -304,6 +304,16 @@ def test_another_embedder_is_not_served_old_features(tiny: Embedder, tmp_path: P
         embed(images, dataclasses.replace(tiny, build=refuse, **change), cache=cache)
 
 
+def test_another_kind_of_device_is_not_served_old_features(tiny: Embedder, tmp_path: Path):
+    """Its rounding is another, which decides the bits of a generated set; ``meta`` has no values, so it is stopped."""
+    images, cache = image_set(random_images(3)), Cache(tmp_path)
+    embed(images, tiny, cache=cache, device="cpu")
+    blind = dataclasses.replace(tiny, build=refuse)
+    embed(images, blind, cache=cache, device="cpu")
+    with pytest.raises(AssertionError, match="loaded"):
+        embed(images, blind, cache=cache, device="meta")
+
+
 def test_images_that_were_left_out_are_looked_at_again_when_they_must_not_be(tiny: Embedder, tmp_path: Path):
     images, cache = list(random_images(4)), Cache(tmp_path)
     embed(image_set(Source(images, bad=(2,))), tiny, cache=cache, skip_bad=True)
