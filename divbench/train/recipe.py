@@ -31,8 +31,8 @@ class Augmentation(Struct, frozen=True, forbid_unknown_fields=True):
         crop: least share of the area that a random resized crop keeps; 1: no cropping. Of this and ``padding`` a recipe
             has one at most.
         flip: mirror with probability one half.
-        patches: cut the image into a grid of this many rows and columns and shuffle it before cropping (RDED,
-            arXiv:2312.03526); 1: do not.
+        patches: cut the image into this many rows and columns and shuffle the rows and the columns before cropping
+            (RDED, arXiv:2312.03526); 1: do not.
         randaugment: number and magnitude of the operations of RandAugment (arXiv:1909.13719); [0, 0]: none.
         siamese: strategy of DSA (arXiv:2102.08259), one operation for a whole batch, such as ``color_crop_flip``.
         mix: how two images of a batch are put together: ``mixup`` (arXiv:1710.09412) or ``cutmix`` (arXiv:1905.04899).
