@@ -152,6 +152,9 @@ class Feed:
         if settings.patches > 1:
             draws = torch.rand(size, 2, settings.patches, generator=seeded(self.seed, "patches", epoch, plan.step))
             pixels = shuffle_patches(pixels, *draws[plan.needed].argsort(2).unbind(1))
+        if settings.randaugment[0]:
+            seeds = [seed_of(self.seed, "randaugment", epoch, plan.step, place) for place in plan.needed.tolist()]
+            pixels = rand_augment(pixels, *settings.randaugment, seeds)
         crops = settings.crop < 1 and not self.stock.crops
         images = pixels.float()
         if crops or settings.padding or settings.flip:
@@ -163,9 +166,6 @@ class Feed:
                 shifts = torch.randint(-settings.padding, settings.padding + 1, (size, 2), generator=generator)
                 boxes = torch.cat([shifts, torch.full_like(shifts, side)], 1).float()
             images = cut(pixels, boxes[plan.needed], flips[plan.needed])
-        if settings.randaugment[0]:
-            seeds = [seed_of(self.seed, "randaugment", epoch, plan.step, place) for place in plan.needed.tolist()]
-            images = rand_augment(images, *settings.randaugment, seeds)
         return images
 
 

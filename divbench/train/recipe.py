@@ -24,7 +24,9 @@ Kind = Literal["teachers", "students"]
 
 
 class Augmentation(Struct, frozen=True, forbid_unknown_fields=True):
-    """What happens to a training image, in this order; all but ``siamese`` is drawn for each image on its own.
+    """What happens to a training image; all but ``siamese`` and ``mix`` is drawn for each image on its own.
+
+    The order is ``patches``, ``randaugment``, ``padding`` or ``crop``, ``flip``, ``mix``, ``siamese``.
 
     Attributes:
         padding: black pixels put around the image before a square of the old size is cut out anywhere; 0: none.
@@ -33,7 +35,8 @@ class Augmentation(Struct, frozen=True, forbid_unknown_fields=True):
         flip: mirror with probability one half.
         patches: cut the image into this many rows and columns and shuffle the rows and the columns before cropping
             (RDED, arXiv:2312.03526); 1: do not.
-        randaugment: number and magnitude of the operations of RandAugment (arXiv:1909.13719); [0, 0]: none.
+        randaugment: number and magnitude of the operations of RandAugment (arXiv:1909.13719), each of which is left out
+            with probability one half, as in timm's; [0, 0]: none.
         siamese: strategy of DSA (arXiv:2102.08259), one operation for a whole batch, such as ``color_crop_flip``.
         mix: how two images of a batch are put together: ``mixup`` (arXiv:1710.09412) or ``cutmix`` (arXiv:1905.04899).
         alpha: both parameters of the Beta law of the mixing share, which is drawn once for a batch.
@@ -47,6 +50,11 @@ class Augmentation(Struct, frozen=True, forbid_unknown_fields=True):
     siamese: str = "none"
     mix: Literal["cutmix", "mixup", "none"] = "none"
     alpha: float = 1.0
+
+    @property
+    def first_crop(self) -> float:
+        """``crop`` where it is what comes first, so that it can be made of the original; else 1."""
+        return self.crop if self.patches == 1 and not self.randaugment[0] else 1
 
 
 class Labels(Struct, frozen=True, forbid_unknown_fields=True):

@@ -195,19 +195,20 @@ def test_every_image_is_augmented_on_its_own_and_otherwise_every_time(augment):
         assert not one.images.equal(first.images)
 
 
-def test_randaugment_comes_after_the_crop_and_before_mixing():
-    settings = changed(PADDED, randaugment=(0, 0))
-    held = stock()
-    for shown, apart in zip(
-        feed(changed(settings, randaugment=(1, 0), mix="mixup"), held).epoch(0),
-        feed(changed(settings, randaugment=(1, 0)), held).epoch(0),
-        strict=True,
-    ):
-        place = {row: index for index, row in enumerate(apart.rows.tolist())}
-        others = apart.images[[place[row] for row in shown.partners.tolist()]]
-        expected = shown.share * apart.images + (1 - shown.share) * others
-        torch.testing.assert_close(shown.images, expected, rtol=0, atol=1e-3)
-        assert not shown.images.equal(shown.images.round())
+@pytest.mark.parametrize("augment", [PADDED, CROPPED])
+def test_randaugment_comes_before_the_crop_as_in_the_released_code(augment, monkeypatch):
+    """So the black around a padded image stays black, and crops are of images that RandAugment has rounded."""
+    monkeypatch.setattr("divbench.train.feed.rand_augment", lambda pixels, operations, magnitude, seeds: 255 - pixels)
+    held = stock(crop=augment.first_crop)
+    inverted = stock(replace(noise(), images=255 - noise().images), crop=augment.first_crop)
+    found = feed(changed(augment, randaugment=(1, 9), mix="mixup"), held).epoch(0)
+    for shown, expected in zip(found, feed(changed(augment, mix="mixup"), inverted).epoch(0), strict=True):
+        check_equal(shown, expected)
+
+
+def test_what_comes_before_the_crop_keeps_crops_from_being_made_of_originals():
+    assert CROPPED.first_crop == 0.3
+    assert changed(CROPPED, patches=2).first_crop == changed(CROPPED, randaugment=(2, 18)).first_crop == 1
 
 
 def test_a_slice_says_where_it_lies_in_the_batch():
