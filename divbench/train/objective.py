@@ -36,7 +36,10 @@ class Objective:
         """[b] loss of each image, for logits [b, C] float32 of the network."""
         loss = self.recipe.loss
         if loss.kind == "cross_entropy":
-            return self._hard(logits, shown)
+            own = self._hard(logits, shown.labels)
+            if shown.share == 1:
+                return own
+            return shown.share * own + (1 - shown.share) * self._hard(logits, shown.partner_labels)
         if loss.kind == "kl":
             heat = loss.temperature
             soft = kl_div(log_softmax(logits / heat, 1), self._probabilities(shown, heat), reduction="none").sum(1)
@@ -44,15 +47,10 @@ class Objective:
         else:
             soft = mse_loss(logits, self._logits(shown), reduction="none").mean(1)
         soft = soft if shown.weights is None else soft * shown.weights
-        return soft + loss.hard * self._hard(logits, shown) if loss.hard else soft
+        return soft + loss.hard * self._hard(logits, shown.labels) if loss.hard else soft
 
-    def _hard(self, logits: Tensor, shown: Shown) -> Tensor:
-        smoothing = self.recipe.label_smoothing
-        own = cross_entropy(logits, shown.labels, reduction="none", label_smoothing=smoothing)
-        if shown.share == 1:
-            return own
-        other = cross_entropy(logits, shown.partner_labels, reduction="none", label_smoothing=smoothing)
-        return shown.share * own + (1 - shown.share) * other
+    def _hard(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return cross_entropy(logits, labels, reduction="none", label_smoothing=self.recipe.label_smoothing)
 
     def _probabilities(self, shown: Shown, heat: float) -> Tensor:
         """[b, C]: the soft labels at a temperature; of mixed images the mixture where labels are static."""

@@ -76,11 +76,13 @@ class Loss(Struct, frozen=True, forbid_unknown_fields=True):
     """What is made small, as a mean over the images of a batch.
 
     Attributes:
-        kind: ``cross_entropy`` with hard labels; ``kl``: Kullback-Leibler divergence of the network's distribution from
-            the soft label, summed over classes; ``mse``: squared difference of logits, a mean over classes (MSE-GT).
+        kind: ``cross_entropy`` with hard labels, of mixed ones by their shares; ``kl``: Kullback-Leibler divergence of
+            the network's distribution from the soft label, summed over classes; ``mse``: squared difference of logits,
+            a mean over classes (MSE-GT).
         temperature: that divides both logits in ``kl``.
         squared: multiply ``kl`` by the squared temperature, so that gradients do not shrink with it.
-        hard: weight of the cross-entropy with hard labels that is added to ``kl`` or ``mse``.
+        hard: weight of the cross-entropy with the image's own class that is added to ``kl`` or ``mse``, whatever
+            is mixed in, as in the released code of G-VBSM.
     """
 
     kind: Literal["cross_entropy", "kl", "mse"] = "cross_entropy"
