@@ -63,8 +63,9 @@ class Labels(Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         kind: ``hard``: its class. ``online``: what the teachers say of the very image that the student sees; logits of
             several are averaged. ``static``: what they say of the image as it is, from the labels stored beside the set
-            or, where teachers are given, from them; of mixed images the mixture of the probabilities. ``fkd``: what is
-            stored for every augmented image of every epoch, with the augmentation, batches and order that belong to it.
+            or, where teachers are given, from them; of mixed images the mixture of the logits, as in the released code
+            of INFER. ``fkd``: what is stored for every augmented image of every epoch, with the augmentation, batches
+            and order that belong to it.
         teacher: of online and static labels: BatchNorm with stored statistics (``eval``) or the batch's (``train``).
     """
 
