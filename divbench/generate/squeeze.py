@@ -161,7 +161,7 @@ def _prepare(
         )
     if recipe.batch < 2 * world:
         raise RecipeError(f"batch is {recipe.batch}, but each of the {world} processes needs at least 2 images of it")
-    stock = take_in(train, recipe.size, recipe.resize, device, progress, crop=recipe.augment.crop)
+    stock = take_in(train, recipe.size, recipe.resize, device, progress, crop=recipe.augment.first_crop)
     tests = None if test is None else take_in(test, recipe.size, recipe.resize, device, progress)
     if tests is not None and tests.side != stock.side:
         raise InputError(f"test images have {tests.side} pixels and not {stock.side}; give a size in the recipe")

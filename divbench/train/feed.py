@@ -150,8 +150,11 @@ class Feed:
         """[n, 3, S, S] float32 in [0, 255]: the needed images before mixing."""
         side, settings, size = self.stock.side, self.augment, len(plan.rows)
         if settings.patches > 1:
-            draws = torch.rand(size, settings.patches**2, generator=seeded(self.seed, "patches", epoch, plan.step))
-            pixels = shuffle_patches(pixels, draws[plan.needed].argsort(1))
+            draws = torch.rand(size, 2, settings.patches, generator=seeded(self.seed, "patches", epoch, plan.step))
+            pixels = shuffle_patches(pixels, *draws[plan.needed].argsort(2).unbind(1))
+        if settings.randaugment[0]:
+            seeds = [seed_of(self.seed, "randaugment", epoch, plan.step, place) for place in plan.needed.tolist()]
+            pixels = rand_augment(pixels, *settings.randaugment, seeds)
         crops = settings.crop < 1 and not self.stock.crops
         images = pixels.float()
         if crops or settings.padding or settings.flip:
@@ -163,9 +166,6 @@ class Feed:
                 shifts = torch.randint(-settings.padding, settings.padding + 1, (size, 2), generator=generator)
                 boxes = torch.cat([shifts, torch.full_like(shifts, side)], 1).float()
             images = cut(pixels, boxes[plan.needed], flips[plan.needed])
-        if settings.randaugment[0]:
-            seeds = [seed_of(self.seed, "randaugment", epoch, plan.step, place) for place in plan.needed.tolist()]
-            images = rand_augment(images, *settings.randaugment, seeds)
         return images
 
 
@@ -273,22 +273,23 @@ def cut(pixels: Tensor, boxes: Tensor, flips: Tensor) -> Tensor:
     return resample(pixels.float(), rows, columns)
 
 
-def shuffle_patches(pixels: Tensor, orders: Tensor) -> Tensor:
-    """Images whose square patches change places (RDED, arXiv:2312.03526).
+def shuffle_patches(pixels: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Images whose rows of square patches change places, and whose columns do, as in the released code of RDED.
+
+    Patches of one row stay in one row (LINs-lab/RDED at 3f6453d8, ShufflePatches; arXiv:2312.03526).
 
     Args:
         pixels: [b, 3, S, S].
-        orders: [b, n * n] int64, which patch each place gets, row by row.
+        rows, columns: [b, n] int64, which of the n rows and columns of patches each place gets.
 
     Raises:
         InputError: S is not a multiple of n.
     """
-    count, channels, size, _ = pixels.shape
-    grid = round(orders.shape[1] ** 0.5)
+    size, grid = pixels.shape[-1], rows.shape[1]
     if size % grid:
         raise InputError(f"images of {size} pixels do not fall into {grid} x {grid} patches; set augment.patches = 1")
     side = size // grid
-    parts = pixels.view(count, channels, grid, side, grid, side).permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
-    parts = parts[torch.arange(count, device=pixels.device)[:, None], orders.to(pixels.device)]
-    rows = parts.view(count, grid, grid, channels, side, side).permute(0, 3, 1, 4, 2, 5)
-    return rows.reshape(count, channels, size, size)
+    down, across = (
+        (order[..., None] * side + torch.arange(side)).flatten(1).to(pixels.device) for order in (rows, columns)
+    )
+    return pixels.take_along_dim(down[:, None, :, None], 2).take_along_dim(across[:, None, None, :], 3)

@@ -36,33 +36,25 @@ class Objective:
         """[b] loss of each image, for logits [b, C] float32 of the network."""
         loss = self.recipe.loss
         if loss.kind == "cross_entropy":
-            return self._hard(logits, shown)
+            own = self._hard(logits, shown.labels)
+            if shown.share == 1:
+                return own
+            return shown.share * own + (1 - shown.share) * self._hard(logits, shown.partner_labels)
         if loss.kind == "kl":
             heat = loss.temperature
-            soft = kl_div(log_softmax(logits / heat, 1), self._probabilities(shown, heat), reduction="none").sum(1)
+            said = (self._logits(shown) / heat).softmax(1)
+            soft = kl_div(log_softmax(logits / heat, 1), said, reduction="none").sum(1)
             soft = soft * heat**2 if loss.squared else soft
         else:
             soft = mse_loss(logits, self._logits(shown), reduction="none").mean(1)
         soft = soft if shown.weights is None else soft * shown.weights
-        return soft + loss.hard * self._hard(logits, shown) if loss.hard else soft
+        return soft + loss.hard * self._hard(logits, shown.labels) if loss.hard else soft
 
-    def _hard(self, logits: Tensor, shown: Shown) -> Tensor:
-        smoothing = self.recipe.label_smoothing
-        own = cross_entropy(logits, shown.labels, reduction="none", label_smoothing=smoothing)
-        if shown.share == 1:
-            return own
-        other = cross_entropy(logits, shown.partner_labels, reduction="none", label_smoothing=smoothing)
-        return shown.share * own + (1 - shown.share) * other
-
-    def _probabilities(self, shown: Shown, heat: float) -> Tensor:
-        """[b, C]: the soft labels at a temperature; of mixed images the mixture where labels are static."""
-        if self.static is None:
-            return (self._logits(shown) / heat).softmax(1)
-        own, other = ((self.static[rows] / heat).softmax(1) for rows in (shown.rows, shown.partners))
-        return own.lerp(other, 1 - shown.share)
+    def _hard(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return cross_entropy(logits, labels, reduction="none", label_smoothing=self.recipe.label_smoothing)
 
     def _logits(self, shown: Shown) -> Tensor:
-        """[b, C] float32: the mean of the teachers' logits, or what is stored."""
+        """[b, C] float32: the mean of the teachers' logits, or what is stored; static ones mixed as the images are."""
         if shown.logits is not None:
             return shown.logits
         if self.static is not None:

@@ -24,16 +24,19 @@ Kind = Literal["teachers", "students"]
 
 
 class Augmentation(Struct, frozen=True, forbid_unknown_fields=True):
-    """What happens to a training image, in this order; all but ``siamese`` is drawn for each image on its own.
+    """What happens to a training image; all but ``siamese`` and ``mix`` is drawn for each image on its own.
+
+    The order is ``patches``, ``randaugment``, ``padding`` or ``crop``, ``flip``, ``mix``, ``siamese``.
 
     Attributes:
         padding: black pixels put around the image before a square of the old size is cut out anywhere; 0: none.
         crop: least share of the area that a random resized crop keeps; 1: no cropping. Of this and ``padding`` a recipe
             has one at most.
         flip: mirror with probability one half.
-        patches: cut the image into a grid of this many rows and columns and shuffle it before cropping (RDED,
-            arXiv:2312.03526); 1: do not.
-        randaugment: number and magnitude of the operations of RandAugment (arXiv:1909.13719); [0, 0]: none.
+        patches: cut the image into this many rows and columns and shuffle the rows and the columns before cropping
+            (RDED, arXiv:2312.03526); 1: do not.
+        randaugment: number and magnitude of the operations of RandAugment (arXiv:1909.13719), each of which is left out
+            with probability one half, as in timm's; [0, 0]: none.
         siamese: strategy of DSA (arXiv:2102.08259), one operation for a whole batch, such as ``color_crop_flip``.
         mix: how two images of a batch are put together: ``mixup`` (arXiv:1710.09412) or ``cutmix`` (arXiv:1905.04899).
         alpha: both parameters of the Beta law of the mixing share, which is drawn once for a batch.
@@ -48,6 +51,11 @@ class Augmentation(Struct, frozen=True, forbid_unknown_fields=True):
     mix: Literal["cutmix", "mixup", "none"] = "none"
     alpha: float = 1.0
 
+    @property
+    def first_crop(self) -> float:
+        """``crop`` where it is what comes first, so that it can be made of the original; else 1."""
+        return self.crop if self.patches == 1 and not self.randaugment[0] else 1
+
 
 class Labels(Struct, frozen=True, forbid_unknown_fields=True):
     """What the network is to say of an image.
@@ -55,8 +63,9 @@ class Labels(Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         kind: ``hard``: its class. ``online``: what the teachers say of the very image that the student sees; logits of
             several are averaged. ``static``: what they say of the image as it is, from the labels stored beside the set
-            or, where teachers are given, from them; of mixed images the mixture of the probabilities. ``fkd``: what is
-            stored for every augmented image of every epoch, with the augmentation, batches and order that belong to it.
+            or, where teachers are given, from them; of mixed images the mixture of the logits, as in the released code
+            of INFER. ``fkd``: what is stored for every augmented image of every epoch, with the augmentation, batches
+            and order that belong to it.
         teacher: of online and static labels: BatchNorm with stored statistics (``eval``) or the batch's (``train``).
     """
 
@@ -68,11 +77,13 @@ class Loss(Struct, frozen=True, forbid_unknown_fields=True):
     """What is made small, as a mean over the images of a batch.
 
     Attributes:
-        kind: ``cross_entropy`` with hard labels; ``kl``: Kullback-Leibler divergence of the network's distribution from
-            the soft label, summed over classes; ``mse``: squared difference of logits, a mean over classes (MSE-GT).
+        kind: ``cross_entropy`` with hard labels, of mixed ones by their shares; ``kl``: Kullback-Leibler divergence of
+            the network's distribution from the soft label, summed over classes; ``mse``: squared difference of logits,
+            a mean over classes (MSE-GT).
         temperature: that divides both logits in ``kl``.
         squared: multiply ``kl`` by the squared temperature, so that gradients do not shrink with it.
-        hard: weight of the cross-entropy with hard labels that is added to ``kl`` or ``mse``.
+        hard: weight of the cross-entropy with the image's own class that is added to ``kl`` or ``mse``, whatever
+            is mixed in, as in the released code of G-VBSM.
     """
 
     kind: Literal["cross_entropy", "kl", "mse"] = "cross_entropy"

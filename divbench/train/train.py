@@ -286,7 +286,7 @@ class _School:
 
     def _stock(self, images: ImageSet) -> Stock:
         recipe = self.plan.recipe
-        crop = recipe.augment.crop if recipe.augment.patches == 1 and recipe.labels.kind != "fkd" else 1
+        crop = recipe.augment.first_crop if recipe.labels.kind != "fkd" else 1
         return take_in(images, recipe.size, recipe.resize, self.plan.device, self.progress, crop=crop, ready=True)
 
     def _test_stock(self, test: ImageSet, first: Stock) -> Stock:

@@ -1,4 +1,4 @@
-"""RandAugment: torchvision's, image by image, each by its own seed."""
+"""RandAugment: torchvision's operations, half of them left out, image by image, each by its own seed."""
 
 import pytest
 import torch
@@ -8,28 +8,30 @@ from divbench.augment.randaugment import rand_augment
 
 
 def images(count=6, size=8):
-    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(0)) * 255
+    return torch.randint(0, 256, (count, 3, size, size), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
 
 
 @pytest.mark.parametrize(("operations", "magnitude"), [(2, 18), (1, 9), (3, 30)])
-def test_shape_and_range(operations, magnitude):
+def test_shape_and_type(operations, magnitude):
     batch = images(24)
     found = rand_augment(batch, operations, magnitude, range(24))
     assert found.shape == batch.shape
-    assert found.dtype == torch.float32
-    assert 0 <= found.min() <= found.max() <= 255
-    assert found.equal(found.round())
+    assert found.dtype == torch.uint8
+    assert not found.equal(batch)
     assert batch.equal(images(24)), "the input stays as it is"
 
 
-@pytest.mark.parametrize(("operations", "magnitude"), [(2, 18), (1, 9)])
+@pytest.mark.parametrize(("operations", "magnitude"), [(2, 18), (1, 9), (0, 9)])
 def test_each_image_is_as_torchvision_makes_it_with_that_seed(operations, magnitude):
     batch, seeds = images(12), [7 * seed + 2**40 for seed in range(12)]
     found = rand_augment(batch, operations, magnitude, seeds)
     with torch.random.fork_rng(devices=[]):
         for image, seed, one in zip(batch, seeds, found, strict=True):
             torch.manual_seed(seed)
-            assert one.equal(RandAugment(operations, magnitude)(image.round().to(torch.uint8)).float())
+            for _ in range(operations):
+                if torch.rand(()) < 0.5:
+                    image = RandAugment(1, magnitude)(image)
+            assert one.equal(image)
 
 
 def test_an_image_depends_on_its_own_seed_alone():
@@ -41,9 +43,14 @@ def test_an_image_depends_on_its_own_seed_alone():
     assert len(same.flatten(1).unique(dim=0)) > 10
 
 
-def test_values_beyond_eight_bits_are_cut_off():
-    batch = torch.tensor([-3.0, 300.0, 99.6]).view(1, 3, 1, 1).expand(1, 3, 8, 8)
-    assert rand_augment(batch, 0, 9, [0]).flatten(2)[0, :, 0].tolist() == [0, 255, 100]
+@pytest.mark.parametrize(("operations", "untouched"), [(1, 1 / 2), (2, 1 / 4)])
+def test_each_operation_is_left_out_with_probability_one_half(operations, untouched, monkeypatch):
+    """As in timm; the operation here halves, so that values tell how many there were."""
+    monkeypatch.setattr("torchvision.transforms.v2.RandAugment", lambda count, magnitude: lambda image: image // 2)
+    batch = torch.full((4000, 3, 1, 1), 128, dtype=torch.uint8)
+    found = rand_augment(batch, operations, 9, range(4000))
+    assert (found == 128).float().mean().item() == pytest.approx(untouched, abs=0.03)
+    assert found.min() == 128 >> operations
 
 
 def test_the_global_random_state_is_left_alone():

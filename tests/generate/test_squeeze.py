@@ -24,7 +24,7 @@ from divbench.settings import json_types, leaves
 from divbench.teacher import load_teacher
 from divbench.train import loop as training
 from divbench.train import stock as feeding
-from divbench.train.feed import Feed, cut
+from divbench.train.feed import Feed, cut, steps_of
 from divbench.train.files import header_of
 from divbench.train.loop import learning_rate
 from divbench.train.recipe import Augmentation, change_training, load_training, recipe_names
@@ -91,6 +91,12 @@ def test_every_number_of_every_preset_has_a_source():
                 assert key in plain["sources"] or key.partition(".")[0] in plain["sources"], f"{name}: {key}"
             for key in plain["sources"]:
                 assert key in keys or any(known.startswith(f"{key}.") for known in keys), f"{name}: {key}"
+
+
+def test_published_teachers_see_every_image_in_every_epoch_as_with_the_released_loaders():
+    assert all(load_training("teachers", name).leftover == (name != "digits") for name in recipe_names("teachers"))
+    cifar10 = load_training("teachers", "cifar10")
+    assert steps_of(50_000, cifar10.batch, 1, cifar10.leftover) == 391
 
 
 def test_recipes_come_by_name_or_from_a_file(tmp_path):

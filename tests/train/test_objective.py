@@ -61,12 +61,12 @@ def test_kl_is_nothing_for_a_student_that_says_the_same():
 
 @pytest.mark.parametrize("weight", [0.0, 0.15])
 @pytest.mark.parametrize("share", [1.0, 0.3])
-def test_mse_gt_is_the_squared_difference_and_hard_labels(weight, share):
+def test_mse_gt_is_the_squared_difference_and_the_images_own_class(weight, share):
+    """Of mixed images, too: G-VBSM train_FKD.py, which gives cross_entropy the target as it is."""
     student, teacher, seen = random(COUNT, CLASSES), random(COUNT, CLASSES, seed=1), shown(share)
     found = Objective(recipe(loss="mse", **{"loss.hard": weight}), [lambda images: teacher])(student, seen)
     soft = nn.MSELoss()(student, teacher)
-    own, other = (nn.CrossEntropyLoss()(student, labels) for labels in (seen.labels, seen.partner_labels))
-    torch.testing.assert_close(found.mean(), soft + weight * (share * own + (1 - share) * other))
+    torch.testing.assert_close(found.mean(), soft + weight * nn.CrossEntropyLoss()(student, seen.labels))
     assert found.shape == (COUNT,)
 
 
@@ -91,16 +91,16 @@ def test_cross_entropy_is_shared_as_the_images_are(share, smoothing):
 
 
 @pytest.mark.parametrize("share", [1.0, 0.25])
-def test_static_labels_mix_probabilities(share):
+def test_static_labels_mix_logits_before_the_temperature(share):
+    """As INFER's val_static.py does."""
     static, student, seen = random(8, CLASSES, seed=2), random(COUNT, CLASSES), shown(share)
     heat = 3.0
     found = Objective(recipe("static", **{"loss.temperature": heat, "loss.squared": False}), (), static)(student, seen)
-    own, other = ((static[rows] / heat).softmax(1) for rows in (seen.rows, seen.partners))
-    expected = divergence(student / heat, share * own + (1 - share) * other)
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    logits = share * static[seen.rows] + (1 - share) * static[seen.partners]
+    torch.testing.assert_close(found, divergence(student / heat, (logits / heat).softmax(1)), rtol=1e-4, atol=1e-5)
     if share < 1:
-        logits = share * static[seen.rows] + (1 - share) * static[seen.partners]
-        assert not torch.allclose(found, divergence(student / heat, (logits / heat).softmax(1)), atol=1e-3)
+        own, other = ((static[rows] / heat).softmax(1) for rows in (seen.rows, seen.partners))
+        assert not torch.allclose(found, divergence(student / heat, share * own + (1 - share) * other), atol=1e-3)
 
 
 def test_static_labels_in_mse_mix_logits():

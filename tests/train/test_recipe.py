@@ -20,7 +20,7 @@ PUBLISHED = {  # ../shared/reference/methods.md, sections 22.6, 2.5, 4.3, 5.2, 6
     "delt": (300, 50, ADAMW, "half-cosine", 0),
     "dsa": (1000, 256, SGD_DC, "halves", 0),
     "dwa-tiny": (200, 64, SGD_TINY, "cosine", 5),
-    "gvbsm-cifar": (1000, 100, ADAMW, "cosine", 0),
+    "gvbsm-cifar": (1000, 100, ("adamw", 0.001, 0.0, 0.0), "cosine", 0),
     "infer": (400, 64, ADAMW, "cosine", 0),
     "infer-d": (80, 64, ADAMW, "cosine", 0),
     "mtt": (1000, 256, SGD_DC, "halves", 0),
