@@ -122,8 +122,8 @@ def measure_gain(
     else:
         found = _of_intervals(before, after, units, sign, margin, level, where)
     effect, half, p, procedure, about = found
-    means = (float(np.mean(_values(score))) if score.value is None else score.value for score in (before, after))
-    return Gain(effect, effect - half, effect + half, p, procedure, about, classes, seeds, *means, units)
+    first, second = (float(_values(one).mean()) if one.value is None else one.value for one in (before, after))
+    return Gain(effect, effect - half, effect + half, p, procedure, about, classes, seeds, first, second, units)
 
 
 _Found = tuple[float, float, float, str, About]  # effect, half the width of its interval, p, procedure, about

@@ -57,6 +57,8 @@ def test_claims_of_one_family_share_the_chance_of_a_false_alarm():
     claims = [Claim(key, "a", "b", key) for key in ("vendi", "cosine", "coverage")]
     alone = [judge_claims([claim], load)[0].p for claim in claims]
     together = [verdict.p for verdict in judge_claims(claims, load)]
+    spelled = [msgspec.structs.replace(claims[0], baseline="./a", candidate="x/../b"), *claims[1:]]
+    assert {claim.group for claim in spelled} == {"a | b"}
     apart = [msgspec.structs.replace(claim, family=claim.id) for claim in claims]
     assert alone == pytest.approx([2 / 2**10] * 3)
     assert together == pytest.approx([3 * 2 / 2**10] * 3)
