@@ -1,6 +1,7 @@
 """What may be compared, and what differs between two entries, class by class. No torch in here."""
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import msgspec
@@ -67,7 +68,9 @@ def _over_these(before: Score, after: Score, level: float) -> Difference | None:
 
 def _over_methods(before: Score, after: Score, level: float) -> Difference | None:
     first, second = set_means(before), set_means(after)
-    return over_sets(first, second, level) if first and second else None
+    with suppress(ValueError):  # nothing says how sure it is
+        return over_sets(first, second, level) if first and second else None
+    return None
 
 
 def gain_between(

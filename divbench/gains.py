@@ -33,13 +33,13 @@ from scipy.special import ndtri
 from divbench.errors import ResultError
 from divbench.results import Score
 from divbench.statistics import (
-    MOST_BESIDE_TWO,
+    EXACT_CLASSES,
+    Difference,
     fewest_classes,
     half_width,
-    sign_flip_p,
-    t_half_width,
+    over_sets,
+    paired_over_classes,
     two_sided_p,
-    welch,
 )
 
 About = Literal["these sets", "the method"]
@@ -116,62 +116,43 @@ def measure_gain(
     seeds = (len(before.values), len(after.values))
     classes = len(after.per_class[0]) if after.scope == "class" else 0
     if min(seeds) > 1:
-        found = _over_sets(before, after, units, sign, margin, level, where)
+        found, how = _over_sets(before, after, units, sign * margin, level, where)
     elif classes >= fewest_classes(level):
-        found = _over_classes(before, after, sign, margin, level)
+        found, how = _over_classes(before, after, sign * margin, level)
     else:
-        found = _of_intervals(before, after, units, sign, margin, level, where)
-    effect, half, p, procedure, about = found
+        found, how = _of_intervals(before, after, units, sign * margin, level, where)
+    low, high = (found.low, found.high) if sign > 0 else (-found.high, -found.low)
+    about: About = "these sets" if min(seeds) == 1 or "runs" in units else "the method"
     first, second = (float(_values(one).mean()) if one.value is None else one.value for one in (before, after))
-    return Gain(effect, effect - half, effect + half, p, procedure, about, classes, seeds, first, second, units)
+    return Gain(sign * found.effect, low, high, found.p, how, about, classes, seeds, first, second, units)
 
 
-_Found = tuple[float, float, float, str, About]  # effect, half the width of its interval, p, procedure, about
-
-
-def _over_classes(before: Score, after: Score, sign: int, margin: float, level: float) -> _Found:
-    """Paired over classes, of the means over sets; p by sign flips, exact up to 16 classes."""
-    first, second = (_matrix(score).mean(0) for score in (before, after))
-    difference = sign * (second - first)
-    beyond = difference - margin
-    # What is zero but for rounding is zero: without it, a gain of exactly the margin would have one sign in all classes
-    beyond[np.abs(beyond) <= 1e-12 * (np.abs(first) + np.abs(second) + abs(margin))] = 0.0
-    count = len(difference)
-    p, exact = sign_flip_p(beyond)
-    how = (
-        f"sign-flip over {count} classes{'' if exact else ' (99 999 random patterns)'}; t interval over {count} classes"
-    )
-    return float(difference.mean()), t_half_width(difference.tolist(), level), p, how, "these sets"
+def _over_classes(before: Score, after: Score, margin: float, level: float) -> tuple[Difference, str]:
+    """Paired over classes, of the means over sets, and how in words; p by sign flips, exact up to 16 classes."""
+    first, second = (_matrix(score).mean(0).tolist() for score in (before, after))
+    count = len(first)
+    flips = "" if count <= EXACT_CLASSES else " (99 999 random patterns)"
+    how = f"sign-flip over {count} classes{flips}; t interval over {count} classes"
+    return paired_over_classes(first, second, level, margin), how
 
 
 def _over_sets(
-    before: Score, after: Score, units: tuple[Unit, Unit], sign: int, margin: float, level: float, where: str
-) -> _Found:
+    before: Score, after: Score, units: tuple[Unit, Unit], margin: float, level: float, where: str
+) -> tuple[Difference, str]:
     """Welch t over the sets, or the runs on one, each a mean over its classes; the classes are fixed."""
-    first, second = _values(before), _values(after)
-    fewest, most = sorted((len(first), len(second)))
-    if fewest == 2 and most > MOST_BESIDE_TWO:
-        raise ResultError(
-            f"{where}: two sets beside {most} say too little of their own spread for a test at its nominal level; "
-            "score three or more of each, or two of each"
-        )
-    error, degrees = welch(first.tolist(), second.tolist())
-    if error <= 1e-12 * max(np.abs(first).max(), np.abs(second).max()):
-        raise ResultError(
-            f"{where}: all sets of a side have the same value ({first[0]:.6g}; {second[0]:.6g}), so nothing says how "
-            "sure a difference is; score sets that were made from different seeds"
-        )
-    effect = sign * float(second.mean() - first.mean())
+    first, second = _values(before).tolist(), _values(after).tolist()
     how = f"Welch t over {_counted((len(first), len(second)), units)}"
     if after.scope == "class":
         how += f", each the mean of the same {len(after.per_class[0])} classes"
-    about: About = "these sets" if "runs" in units else "the method"
-    return effect, half_width(error, degrees, level), two_sided_p(effect - margin, error, degrees), how, about
+    try:
+        return over_sets(first, second, level, margin), how
+    except ValueError as reason:
+        raise ResultError(f"{where}: {reason}") from None
 
 
 def _of_intervals(
-    before: Score, after: Score, units: tuple[Unit, Unit], sign: int, margin: float, level: float, where: str
-) -> _Found:
+    before: Score, after: Score, units: tuple[Unit, Unit], margin: float, level: float, where: str
+) -> tuple[Difference, str]:
     """Half widths of independent intervals add in squares (Zou & Donner 2008, Stat. Med. 27:1693, eq. 4).
 
     A score keeps no degrees of freedom, so widths are turned into standard errors by the normal law. An interval that
@@ -192,11 +173,11 @@ def _of_intervals(
         raise ResultError(
             f"{where}: both intervals have no width, so nothing says how sure the gain is; score several sets (seeds)"
         )
-    effect = sign * (float(_values(after).mean()) - float(_values(before).mean()))
+    effect, half = float(_values(after).mean()) - float(_values(before).mean()), half_width(error, math.inf, level)
     procedures = sorted({before.interval.procedure, after.interval.procedure})
     how = f"both intervals ({'; '.join(procedures)}) put together by the normal law"
     p = two_sided_p(effect - margin, error, math.inf)
-    return effect, half_width(error, math.inf, level), p, how, "these sets"
+    return Difference(effect, effect - half, effect + half, p), how
 
 
 def _counted(seeds: tuple[int, int], units: tuple[Unit, Unit]) -> str:

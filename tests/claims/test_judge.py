@@ -52,6 +52,23 @@ def test_the_numbers_are_those_of_the_tests():
     assert "about these sets" in found.text
 
 
+def test_sets_that_differ_by_rounding_alone_differ_in_no_test():
+    """The mean of three sets of 0.1 is 0.1 but for the last bit, in all classes alike."""
+    one, three = (
+        msgspec.structs.replace(
+            entry(),
+            sets=entry().sets * count,
+            scores=(
+                msgspec.structs.replace(
+                    entry().score("recall"), values=(0.1,) * count, per_class=((0.1,) * 10,) * count, interval=None
+                ),
+            ),
+        )
+        for count in (1, 3)
+    )
+    assert differences(one, three)["recall"].p == verdict_of(one, three, "recall").p == 1
+
+
 def test_claims_of_one_family_share_the_chance_of_a_false_alarm():
     load = {"a": entry(), "b": entry("after", vendi=2.4, cosine=0.7, coverage=0.4)}.__getitem__
     claims = [Claim(key, "a", "b", key) for key in ("vendi", "cosine", "coverage")]
