@@ -1,11 +1,14 @@
 """What may be compared, and what differs between two entries, class by class. No torch in here."""
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import msgspec
 
 from divbench.errors import ResultError, shorten
+from divbench.gains import Gain, Unit, measure_gain
+from divbench.protocol import Scope
 from divbench.results import ACCURACY, Accuracy, Result, Score, mean
 from divbench.statistics import Difference, holm, over_sets, paired_over_classes
 
@@ -65,7 +68,27 @@ def _over_these(before: Score, after: Score, level: float) -> Difference | None:
 
 def _over_methods(before: Score, after: Score, level: float) -> Difference | None:
     first, second = set_means(before), set_means(after)
-    return over_sets(first, second, level) if first and second else None
+    with suppress(ValueError):  # nothing says how sure it is
+        return over_sets(first, second, level) if first and second else None
+    return None
+
+
+def gain_between(
+    before: Result, after: Result, metric: str, scope: Scope = "class", *, margin: float = 0.0, level: float = 0.95
+) -> Gain:
+    """How much more diverse ``after`` is than ``before``: `measure_gain` over their sets, or over students of one set.
+
+    Args:
+        before, after: comparable results of equal images per class.
+        metric, scope: of the score that both hold.
+        margin, level: see `measure_gain`.
+
+    Raises:
+        ResultError: a result does not hold the score, or as `measure_gain`.
+    """
+    first, second = (per_set(result, result.score(metric, scope)) for result in (before, after))
+    units = (unit_of(before, metric), unit_of(after, metric))
+    return measure_gain(first, second, units=units, margin=margin, level=level)
 
 
 def check_equal_sizes(before: Result, after: Result) -> None:
@@ -122,13 +145,20 @@ def set_count(result: Result, metric: str) -> int:
     return len(result.sets if trained is None else {run.set for run in trained.own})
 
 
+def unit_of(result: Result, metric: str) -> Unit:
+    """What `per_set` leaves a value of the metric for: each set, or each student where all are of one set."""
+    trained = metric.startswith(ACCURACY) and result.accuracy(metric.removeprefix(ACCURACY)) is not None
+    return "runs" if trained and set_count(result, metric) < 2 else "sets"
+
+
 def per_set(result: Result, score: Score) -> Score:
-    """The score with one value for each set, where an accuracy has several runs on each of several sets.
+    """The score with one value for each set, where an accuracy has runs on several sets; see `unit_of`.
 
     What varies between the means of sets is the method; what varies between runs on one set is the students' seeds.
+    A score that has one value for each set stays as it is.
     """
     trained = result.accuracy(score.metric.removeprefix(ACCURACY)) if score.metric.startswith(ACCURACY) else None
-    if trained is None or set_count(result, score.metric) < 2:
+    if trained is None or set_count(result, score.metric) in (1, len(score.values)):
         return score
     places = [run.set for run in trained.own]
     groups = [[i for i, place in enumerate(places) if place == index] for index in dict.fromkeys(places)]
@@ -145,9 +175,12 @@ def per_set(result: Result, score: Score) -> Score:
 def values_of_sets(result: Result, score: Score) -> list[float | None]:
     """The score of each set of the result, of an accuracy the mean over its students; None where there is none."""
     trained = result.accuracy(score.metric.removeprefix(ACCURACY)) if score.metric.startswith(ACCURACY) else None
-    places = range(len(result.sets)) if trained is None else [run.set for run in trained.own]
-    found = list(zip(places, score.values, strict=True))
-    return [mean(tuple(value for where, value in found if where == place)) for place in range(len(result.sets))]
+    if trained is None:
+        return list(score.values)
+    places = list(dict.fromkeys(run.set for run in trained.own))
+    values = per_set(result, score).values if len(places) > 1 else (score.value,)
+    found = dict(zip(places, values, strict=True))
+    return [found.get(place) for place in range(len(result.sets))]
 
 
 def protocol_of(result: Result) -> str:

@@ -1,6 +1,7 @@
 """What was gained between two scores of one metric, how sure that is, and of what: these sets, or the method.
 
     several sets on both sides -> Welch t over the sets                       [_over_sets]     the method
+    several students of a set  -> Welch t over these runs, or runs and sets   [_over_sets]     these sets
     enough classes             -> sign flips and t interval over the classes  [_over_classes]  these sets
     else                       -> the scores' own intervals, put together     [_of_intervals]  these sets
 
@@ -30,18 +31,20 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from divbench.errors import ResultError
-from divbench.results import ACCURACY, Score
+from divbench.results import Score
 from divbench.statistics import (
-    MOST_BESIDE_TWO,
+    EXACT_CLASSES,
+    Difference,
     fewest_classes,
     half_width,
-    sign_flip_p,
-    t_half_width,
+    over_sets,
+    paired_over_classes,
     two_sided_p,
-    welch,
 )
 
 About = Literal["these sets", "the method"]
+Unit = Literal["sets", "runs"]
+"""What a score has a value for each of: sets, or students of one set."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,9 @@ class Gain:
         procedure: of interval and test, in words.
         about: what the interval speaks about.
         classes: over which the score is a mean; 0 at dataset scope.
-        seeds: sets of baseline and candidate; of an accuracy, its runs.
+        seeds: values of baseline and candidate, of which there is one for each of the ``units``.
+        before, after: the means of these values, in the metric's units.
+        units: of baseline and candidate, see `Unit`.
     """
 
     effect: float
@@ -66,15 +71,36 @@ class Gain:
     about: About
     classes: int
     seeds: tuple[int, int]
+    before: float
+    after: float
+    units: tuple[Unit, Unit]
+
+    @property
+    def counted(self) -> str:
+        """What was compared, such as ``3 and 5 sets`` or ``3 runs and 3 sets``."""
+        return _counted(self.seeds, self.units)
+
+    @property
+    def single_student(self) -> bool:
+        """Whether a side is one student alone, whose seed no test over classes takes into account."""
+        return (1, "runs") in zip(self.seeds, self.units, strict=True)
 
 
-def measure_gain(before: Score, after: Score, *, margin: float = 0.0, level: float = 0.95) -> Gain:
+def measure_gain(
+    before: Score,
+    after: Score,
+    *,
+    units: tuple[Unit, Unit] = ("sets", "sets"),
+    margin: float = 0.0,
+    level: float = 0.95,
+) -> Gain:
     """Measure how much more diverse ``after`` is than ``before``.
 
     Args:
         before, after: one metric at one scope, of comparable results (`divbench.comparison.check_comparable`) with
-            equal images per class. Accuracies have a value for each run: where a set has several, and there are
-            several sets, average its runs first.
+            equal images per class. Accuracies have a value for each run: where there are several sets, average the
+            runs of each first (`divbench.comparison.gain_between` does).
+        units: what baseline and candidate have values for.
         margin: the gain that is tested against, in the metric's units.
         level: confidence level of the interval, in (0, 1).
 
@@ -90,69 +116,56 @@ def measure_gain(before: Score, after: Score, *, margin: float = 0.0, level: flo
     seeds = (len(before.values), len(after.values))
     classes = len(after.per_class[0]) if after.scope == "class" else 0
     if min(seeds) > 1:
-        found = _over_sets(before, after, sign, margin, level, where)
+        found, how = _over_sets(before, after, units, sign * margin, level, where)
     elif classes >= fewest_classes(level):
-        found = _over_classes(before, after, sign, margin, level)
+        found, how = _over_classes(before, after, sign * margin, level)
     else:
-        found = _of_intervals(before, after, sign, margin, level, where)
-    effect, half, p, procedure, about = found
-    return Gain(effect, effect - half, effect + half, p, procedure, about, classes, seeds)
+        found, how = _of_intervals(before, after, units, sign * margin, level, where)
+    low, high = (found.low, found.high) if sign > 0 else (-found.high, -found.low)
+    about: About = "these sets" if min(seeds) == 1 or "runs" in units else "the method"
+    first, second = (float(_values(one).mean()) if one.value is None else one.value for one in (before, after))
+    return Gain(sign * found.effect, low, high, found.p, how, about, classes, seeds, first, second, units)
 
 
-_Found = tuple[float, float, float, str, About]  # effect, half the width of its interval, p, procedure, about
+def _over_classes(before: Score, after: Score, margin: float, level: float) -> tuple[Difference, str]:
+    """Paired over classes, of the means over sets, and how in words; p by sign flips, exact up to 16 classes."""
+    first, second = (_matrix(score).mean(0).tolist() for score in (before, after))
+    count = len(first)
+    flips = "" if count <= EXACT_CLASSES else " (99 999 random patterns)"
+    how = f"sign-flip over {count} classes{flips}; t interval over {count} classes"
+    return paired_over_classes(first, second, level, margin), how
 
 
-def _over_classes(before: Score, after: Score, sign: int, margin: float, level: float) -> _Found:
-    """Paired over classes, of the means over sets; p by sign flips, exact up to 16 classes."""
-    first, second = (_matrix(score).mean(0) for score in (before, after))
-    difference = sign * (second - first)
-    beyond = difference - margin
-    # What is zero but for rounding is zero: without it, a gain of exactly the margin would have one sign in all classes
-    beyond[np.abs(beyond) <= 1e-12 * (np.abs(first) + np.abs(second) + abs(margin))] = 0.0
-    count = len(difference)
-    p, exact = sign_flip_p(beyond)
-    how = (
-        f"sign-flip over {count} classes{'' if exact else ' (99 999 random patterns)'}; t interval over {count} classes"
-    )
-    return float(difference.mean()), t_half_width(difference.tolist(), level), p, how, "these sets"
-
-
-def _over_sets(before: Score, after: Score, sign: int, margin: float, level: float, where: str) -> _Found:
-    """Welch t over the sets, each a mean over its classes; the classes are fixed."""
-    first, second = _values(before), _values(after)
-    fewest, most = sorted((len(first), len(second)))
-    if fewest == 2 and most > MOST_BESIDE_TWO:
-        raise ResultError(
-            f"{where}: two sets beside {most} say too little of their own spread for a test at its nominal level; "
-            "score three or more of each, or two of each"
-        )
-    error, degrees = welch(first.tolist(), second.tolist())
-    if error <= 1e-12 * max(np.abs(first).max(), np.abs(second).max()):
-        raise ResultError(
-            f"{where}: all sets of a side have the same value ({first[0]:.6g}; {second[0]:.6g}), so nothing says how "
-            "sure a difference is; score sets that were made from different seeds"
-        )
-    effect = sign * float(second.mean() - first.mean())
-    runs = all(_about(score) == "these sets" for score in (before, after)) and after.metric.startswith(ACCURACY)
-    how = f"Welch t over {len(first)} and {len(second)} {'runs' if runs else 'sets'}"
+def _over_sets(
+    before: Score, after: Score, units: tuple[Unit, Unit], margin: float, level: float, where: str
+) -> tuple[Difference, str]:
+    """Welch t over the sets, or the runs on one, each a mean over its classes; the classes are fixed."""
+    first, second = _values(before).tolist(), _values(after).tolist()
+    how = f"Welch t over {_counted((len(first), len(second)), units)}"
     if after.scope == "class":
         how += f", each the mean of the same {len(after.per_class[0])} classes"
-    about: About = "the method" if _about(before) == _about(after) == "the method" else "these sets"
-    return effect, half_width(error, degrees, level), two_sided_p(effect - margin, error, degrees), how, about
+    try:
+        return over_sets(first, second, level, margin), how
+    except ValueError as reason:
+        raise ResultError(f"{where}: {reason}") from None
 
 
-def _of_intervals(before: Score, after: Score, sign: int, margin: float, level: float, where: str) -> _Found:
+def _of_intervals(
+    before: Score, after: Score, units: tuple[Unit, Unit], margin: float, level: float, where: str
+) -> tuple[Difference, str]:
     """Half widths of independent intervals add in squares (Zou & Donner 2008, Stat. Med. 27:1693, eq. 4).
 
     A score keeps no degrees of freedom, so widths are turned into standard errors by the normal law. An interval that
     was made by t is wider than that, never narrower, so the error is taken too large rather than too small.
     """
     if before.interval is None or after.interval is None:
-        side = "baseline" if before.interval is None else "candidate"
-        many = fewest_classes(level)
+        side, unit = ("baseline", units[0]) if before.interval is None else ("candidate", units[1])
+        one, more = "set", "score several sets (seeds) of both, or more images per class"
+        if unit == "runs":
+            one, more = "student", "train several runs or sets (seeds) of both"
         raise ResultError(
-            f"{where}: the {side} is one set without an interval and there are fewer than {many} classes, so nothing "
-            "says how sure the gain is; score several sets (seeds) of both, or more images per class"
+            f"{where}: the {side} is one {one} without an interval and there are fewer than {fewest_classes(level)} "
+            f"classes, so nothing says how sure the gain is; {more}"
         )
     errors = [(one.high - one.low) / 2 / float(ndtri(0.5 + one.level / 2)) for one in (before.interval, after.interval)]
     error = math.hypot(*errors)
@@ -160,18 +173,18 @@ def _of_intervals(before: Score, after: Score, sign: int, margin: float, level: 
         raise ResultError(
             f"{where}: both intervals have no width, so nothing says how sure the gain is; score several sets (seeds)"
         )
-    effect = sign * (float(_values(after).mean()) - float(_values(before).mean()))
+    effect, half = float(_values(after).mean()) - float(_values(before).mean()), half_width(error, math.inf, level)
     procedures = sorted({before.interval.procedure, after.interval.procedure})
     how = f"both intervals ({'; '.join(procedures)}) put together by the normal law"
     p = two_sided_p(effect - margin, error, math.inf)
-    return effect, half_width(error, math.inf, level), p, how, "these sets"
+    return Difference(effect, effect - half, effect + half, p), how
 
 
-def _about(score: Score) -> About:
-    """What a score of several values speaks about; several runs on one set are about that set."""
-    if score.interval is not None:
-        return score.interval.about
-    return "these sets" if score.metric.startswith(ACCURACY) else "the method"
+def _counted(seeds: tuple[int, int], units: tuple[Unit, Unit]) -> str:
+    if units[0] == units[1]:
+        return f"{seeds[0]} and {seeds[1]} {units[0]}"
+    first, second = (f"{n} {unit if n > 1 else unit[:-1]}" for n, unit in zip(seeds, units, strict=True))
+    return f"{first} and {second}"
 
 
 def check_pair(before: Score, after: Score) -> None:

@@ -63,7 +63,7 @@ def jackknife_half_width(strata: Sequence[Sequence[float]], level: float = 0.95)
 
 @dataclass(frozen=True)
 class Difference:
-    """Second minus first: the mean difference, its interval, and the two-sided p of there being none."""
+    """Second minus first: the mean difference, its interval, and the two-sided p of it being the margin (or none)."""
 
     effect: float
     low: float
@@ -71,7 +71,9 @@ class Difference:
     p: float
 
 
-def paired_over_classes(first: Sequence[float], second: Sequence[float], level: float = 0.95) -> Difference:
+def paired_over_classes(
+    first: Sequence[float], second: Sequence[float], level: float = 0.95, margin: float = 0.0
+) -> Difference:
     """Compare two entries class by class, and speak about these sets: t interval and sign-flip test over classes.
 
     About these sets also where the vectors are means over several seeds: an effect of a seed that all classes share
@@ -85,26 +87,38 @@ def paired_over_classes(first: Sequence[float], second: Sequence[float], level: 
     """
     if len(first) != len(second) or len(first) < 2:
         raise ValueError(f"needs two vectors over the same two or more classes, got {len(first)} and {len(second)}")
-    difference = np.asarray(second, float) - np.asarray(first, float)
+    before, after = np.asarray(first, float), np.asarray(second, float)
+    difference = after - before
     effect, half = float(difference.mean()), t_half_width(difference.tolist(), level)
-    return Difference(effect, effect - half, effect + half, sign_flip_p(difference)[0])
+    beyond = difference - margin
+    # What is zero but for rounding is zero: without it, a gain of exactly the margin would have one sign in all classes
+    beyond[np.abs(beyond) <= 1e-12 * (np.abs(before) + np.abs(after) + abs(margin))] = 0.0
+    return Difference(effect, effect - half, effect + half, sign_flip_p(beyond)[0])
 
 
-def over_sets(first: Sequence[float], second: Sequence[float], level: float = 0.95) -> Difference | None:
+def over_sets(first: Sequence[float], second: Sequence[float], level: float = 0.95, margin: float = 0.0) -> Difference:
     """Compare two entries of several sets, a value for each, and speak about their methods: after Welch (1947).
 
-    Returns:
-        None where nothing says how sure the difference is: a side has one set, all values of a side are the same, or
-        two sets stand beside more than `MOST_BESIDE_TWO`.
+    Raises:
+        ValueError: nothing says how sure the difference is: a side has one set, all values of a side are the same, or
+            two sets stand beside more than `MOST_BESIDE_TWO`.
     """
     fewest, most = sorted((len(first), len(second)))
-    if fewest < 2 or (fewest == 2 and most > MOST_BESIDE_TWO):
-        return None
+    if fewest < 2:
+        raise ValueError(f"needs two or more sets of each, got {len(first)} and {len(second)}")
+    if fewest == 2 and most > MOST_BESIDE_TWO:
+        raise ValueError(
+            f"two sets beside {most} say too little of their own spread for a test at its nominal level; score three "
+            "or more of each, or two of each"
+        )
     error, degrees = welch(first, second)
     if error <= 1e-12 * float(max(np.abs(first).max(), np.abs(second).max())):
-        return None
+        raise ValueError(
+            f"all sets of a side have the same value ({first[0]:.6g}; {second[0]:.6g}), so nothing says how sure a "
+            "difference is; score sets that were made from different seeds"
+        )
     effect, half = float(np.mean(second) - np.mean(first)), half_width(error, degrees, level)
-    return Difference(effect, effect - half, effect + half, two_sided_p(effect, error, degrees))
+    return Difference(effect, effect - half, effect + half, two_sided_p(effect - margin, error, degrees))
 
 
 def sign_flip_p(difference: Vector) -> tuple[float, bool]:

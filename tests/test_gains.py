@@ -1,5 +1,6 @@
 """Gains are told as large as they are, by the procedure that fits, and as rarely wrong as they say."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -8,7 +9,7 @@ from scipy import stats
 
 from divbench.errors import ResultError
 from divbench.gains import measure_gain
-from divbench.results import ACCURACY, Interval
+from divbench.results import Interval
 from divbench.statistics import jackknife_half_width, sign_flip_p
 from tests.records import make_score
 
@@ -58,7 +59,7 @@ def test_a_fall_is_a_gain_where_lower_is_better(pair, sets):
         margin=0.01,
     )
     assert up.effect > 0
-    assert down == up
+    assert dataclasses.replace(down, before=-down.before, after=-down.after) == up
 
 
 @pytest.mark.parametrize("sets", [1, 4])
@@ -110,18 +111,15 @@ def test_several_sets_are_tested_by_welch():
 
 
 def test_runs_on_one_set_are_about_that_set():
-    """An accuracy's values are its runs; its interval says what varies."""
-    of_set = {"metric": ACCURACY + "convnet3"}
-    known = {"about": "these sets", "half": 0.1}
-    first = at_whole((0.4, 0.41, 0.43), around(0.41, **known), **of_set)
-    second = at_whole((0.5, 0.52, 0.55), around(0.52, **known), **of_set)
-    gain = measure_gain(first, second)
-    assert (gain.about, gain.procedure) == ("these sets", "Welch t over 3 and 3 runs")
-    method = {"about": "the method", "half": 0.1}
-    first = at_whole((0.4, 0.41, 0.43), around(0.41, **method), **of_set)
-    assert measure_gain(first, second).about == measure_gain(second, first).about == "these sets"
-    second = at_whole((0.5, 0.52, 0.55), around(0.52, **method), **of_set)
-    assert measure_gain(first, second).about == "the method"
+    first, second = (at_whole(values) for values in ((0.4, 0.41, 0.43), (0.5, 0.52, 0.55)))
+    for units, about, how in (
+        (("runs", "runs"), "these sets", "3 and 3 runs"),
+        (("runs", "sets"), "these sets", "3 runs and 3 sets"),
+        (("sets", "runs"), "these sets", "3 sets and 3 runs"),
+        (("sets", "sets"), "the method", "3 and 3 sets"),
+    ):
+        gain = measure_gain(first, second, units=units)
+        assert (gain.about, gain.procedure, gain.counted) == (about, f"Welch t over {how}", how)
 
 
 @pytest.mark.parametrize("few", [1, 5])
@@ -162,6 +160,7 @@ def test_how_many_classes_are_few_depends_on_the_level():
         (at_classes([0.1] * 9 + [0.2]), at_whole([0.1]), {}, "got coverage at class scope and coverage at dataset"),
         (at_whole([0.1]), at_whole([0.2]), {}, "baseline is one set without an interval.*score several sets"),
         (at_whole([0.1], around(0.1, 0.1)), at_whole([0.2]), {}, "candidate is one set without an interval"),
+        (at_whole([0.1]), at_whole([0.2]), {"units": ("runs", "runs")}, "is one student without.*train several runs"),
         (at_whole([0.1]), at_whole([0.2], higher_is_better=None), {}, "neither direction"),
         (at_whole([0.1], higher_is_better=None), at_whole([0.2], higher_is_better=None), {}, "neither direction"),
         (at_whole([0.1, None]), at_whole([0.2, 0.3]), {}, r"the baseline lacks 1 of 2 values \(sets\)"),

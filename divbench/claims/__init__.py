@@ -5,3 +5,6 @@ claim file -> claims and pins        [claim]
   -> verdicts, Holm over a family    [judge]
   -> table, JSON, annotations, JUnit [written]
 """
+
+FORMATS = ("table", "json", "markdown", "github")
+"""How verdicts can be written: see `divbench.claims.written`."""

@@ -49,7 +49,7 @@ class Claim(Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def group(self) -> str:
         """The family, by name or by the two entries."""
-        return self.family or f"{self.baseline} | {self.candidate}"
+        return self.family or " | ".join(map(posixpath.normpath, (self.baseline, self.candidate)))
 
 
 class Pin(Struct, frozen=True, forbid_unknown_fields=True):

@@ -13,13 +13,12 @@ from divbench.claims.claim import Claim
 from divbench.claims.judge import Status, Verdict, worst
 from divbench.report.render import Cell, Measured, Table, render
 
-FORMATS = ("table", "json", "markdown", "github")
 SIGNS: dict[Status, str] = {"holds": "✓", "inconclusive": "?", "refuted": "✗", "error": "!"}
 _LEVELS: dict[Status, str] = {"holds": "notice", "inconclusive": "warning", "refuted": "error", "error": "error"}
 
 
 def written(verdicts: Sequence[Verdict], format: str) -> str:
-    """The verdicts in one of `FORMATS`, ending in a newline."""
+    """The verdicts in one of `divbench.claims.FORMATS`, ending in a newline."""
     if format == "json":
         return json.dumps([_plain(verdict) for verdict in verdicts], indent=1, ensure_ascii=False) + "\n"
     if format == "github":

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import click
 
+from divbench.claims import FORMATS
 from divbench.cli import _options
-
-_FORMATS = ("table", "json", "markdown", "github")
 
 
 @click.command()
@@ -17,7 +16,7 @@ _FORMATS = ("table", "json", "markdown", "github")
 )
 @click.option("--junit", type=_options.PATH, default=None, help="Write the verdicts here, too, as JUnit XML.")
 @click.option(
-    "--format", "format_", type=click.Choice(_FORMATS), default="table", show_default=True, help="How to print."
+    "--format", "format_", type=click.Choice(FORMATS), default="table", show_default=True, help="How to print."
 )
 @click.option("--accept-inconclusive", is_flag=True, help="Exit with 0 where a gain is not told from noise.")
 @click.option("--regenerate", is_flag=True, help="Write the pins' values as they are now; exit with 1 if any moved.")
@@ -48,7 +47,8 @@ def check(
         load = results_in(results or path.parent)
         try:
             file = load_claims(path)
-            verdicts += judge(file, load) + (write_pins if regenerate else judge_pins)(file, load)
+            verdicts += judge(file, load)
+            verdicts += (write_pins if regenerate else judge_pins)(file, load)
         except DivbenchError as problem:  # the verdicts of the other files are worth having
             verdicts.append(unread(path, str(problem)))
     if junit is not None:

@@ -26,6 +26,11 @@ def new(baseline: Path, candidate: Path, output: Path | None) -> None:
 
     if output is not None and output.exists():
         raise OutputError(f"{output}: is there already, and people may have written in it; give another -o")
+    for path in (baseline, candidate):
+        if path.suffix != ".json":
+            raise click.UsageError(
+                f"{path}: expected a name in .json, which is how 'divbench check' finds results; rename the file"
+            )
     before, after = load_result(baseline), load_result(candidate)
     base = (Path() if output is None else output.parent).resolve()
     if baseline.resolve() == candidate.resolve():

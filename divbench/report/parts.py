@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeVar
 from msgspec.structs import replace
 
 from divbench.combine import joined
-from divbench.comparison import before_and_after, differences
+from divbench.comparison import before_and_after, differences, per_set
 from divbench.errors import ResultError, shorten
 from divbench.protocol import Scope
 from divbench.report.render import Cell, Measured, sort_key, text
@@ -76,7 +76,7 @@ def chosen(results: Sequence[Result], scope: Scope, metrics: Sequence[str] | Non
 
 
 def narrowed(results: Sequence[Result], scores: Sequence[Score]) -> list[Result]:
-    """The results, parts joined, with these metrics at these scopes alone, accuracies in percent.
+    """The results, parts joined, with these metrics at these scopes alone, accuracies in percent and `per_set`.
 
     What does not matter to them is gone, too, so that neither comparisons nor notes trip over it: how students of other
     networks were trained and, where nothing but accuracies is left, the protocol.
@@ -86,7 +86,7 @@ def narrowed(results: Sequence[Result], scores: Sequence[Score]) -> list[Result]
 
 
 def _narrowed(result: Result, wanted: Collection[tuple[str, Scope]]) -> Result:
-    scores = tuple(in_percent(s) for s in result.scores if (s.metric, s.scope) in wanted)
+    scores = tuple(in_percent(per_set(result, s)) for s in result.scores if (s.metric, s.scope) in wanted)
     nets = {s.metric for s in scores}
     kept = replace(result, scores=scores, accuracies=tuple(a for a in result.accuracies if ACCURACY + a.net in nets))
     if all(is_accuracy(s.metric) for s in scores):

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from divbench.comparison import before_and_after, by_ipc, check_equal_sizes, per_set
+from divbench.comparison import before_and_after, by_ipc, check_equal_sizes, gain_between
 from divbench.errors import ResultError
-from divbench.gains import Gain, measure_gain
+from divbench.gains import Gain
 from divbench.protocol import Scope
 from divbench.report.render import Cell, Table
 from divbench.results import ACCURACY, Result, Score
@@ -76,8 +76,6 @@ class Finding:
     """One metric before and after; ``p`` is after Holm over the metrics of its kind, deciding or supporting."""
 
     metric: str
-    before: float
-    after: float
     gain: Gain
     p: float
     deciding: bool
@@ -87,11 +85,12 @@ class Finding:
     def text(self) -> str:
         """Such as ``vendi 1.37 → 1.63 (+0.268 ± 0.05, p 0.018)``; a supporting metric has no p of its own."""
         scale, unit = (100, " %") if self.metric.startswith(ACCURACY) else (1, "")
+        before, after = self.gain.before, self.gain.after
         half = (self.gain.high - self.gain.low) / 2
         p = f", p {self.p:.2g}" if self.deciding else ""
         return (
-            f"{self.metric} {_short(scale * self.before)} → {_short(scale * self.after)}{unit} "
-            f"({scale * (self.after - self.before):+.2g} ± {scale * half:.2g}{p})"
+            f"{self.metric} {_short(scale * before)} → {_short(scale * after)}{unit} "
+            f"({scale * (after - before):+.2g} ± {scale * half:.2g}{p})"
         )
 
 
@@ -145,20 +144,18 @@ def verdict(before: Result, after: Result) -> Verdict:
     gains: dict[str, Gain] = {}
     untested = []
     for score in (one for one in before.scores if one.scope == scope and one.higher_is_better is not None):
-        other = held(after, score.metric, scope)
-        if other is None:
+        if held(after, score.metric, scope) is None:
             continue
         try:
-            pair = per_set(before, score), per_set(after, other)
-            gains[score.metric] = measure_gain(*pair, level=before.level)
+            gains[score.metric] = gain_between(before, after, score.metric, scope, level=before.level)
         except ResultError as reason:
             untested.append(str(reason))
-    findings = _findings(before, after, scope, gains)
+    findings = _findings(gains, before.level)
     answers = tuple(_answer(concept, findings) for concept in CONCEPTS)
     return Verdict(before.name, after.name, answers, untested=tuple(untested))
 
 
-def _findings(before: Result, after: Result, scope: Scope, gains: dict[str, Gain]) -> list[Finding]:
+def _findings(gains: dict[str, Gain], level: float) -> list[Finding]:
     """Holm over the deciding metrics, one for each concept and network; and over the supporting ones."""
     leading = {concept.metrics[0] for concept in CONCEPTS}
     found = []
@@ -169,17 +166,10 @@ def _findings(before: Result, after: Result, scope: Scope, gains: dict[str, Gain
             if (metric in leading or metric.startswith(ACCURACY)) == deciding
         }
         for (metric, gain), p in zip(family.items(), holm([gain.p for gain in family.values()]), strict=True):
-            beyond = p <= 1 - before.level and not _single_students(before, after, metric)
+            beyond = p <= 1 - level and not gain.single_student
             status: Status = "open" if not beyond else "more" if gain.effect > 0 else "less"
-            values = (before.score(metric, scope).value, after.score(metric, scope).value)
-            found.append(Finding(metric, values[0] or 0.0, values[1] or 0.0, gain, p, deciding, status))
+            found.append(Finding(metric, gain, p, deciding, status))
     return found
-
-
-def _single_students(before: Result, after: Result, metric: str) -> bool:
-    """Whether a side has one student alone, whose seed no test over classes takes into account."""
-    nets = [result.accuracy(metric.removeprefix(ACCURACY)) for result in (before, after)]
-    return any(one is not None and len(one.own) < 2 for one in nets)
 
 
 def scope_of(results: Sequence[Result]) -> Scope | None:

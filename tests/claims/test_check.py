@@ -8,8 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from divbench.claims.claim import load_claims
-from divbench.claims.written import FORMATS
-from divbench.cli import check_command, main
+from divbench.cli import main
 from divbench.results import save_result
 from tests.report.stories import entry
 
@@ -120,6 +119,10 @@ def test_a_draft_from_another_folder_names_files_that_are_found(folder, tmp_path
     assert done.exit_code == 0, done.stderr
     assert run("check", other / "d.claims.toml").exit_code == 0
     assert run("claim", "new", folder / "before.json", folder / "before.json").exit_code == 2
+    save_result(entry("after", vendi=2.4), folder / "after")
+    done = run("claim", "new", folder / "before.json", folder / "after")
+    assert done.exit_code == 2
+    assert "expected a name in .json" in done.stderr
 
 
 def test_results_may_lie_elsewhere(folder, tmp_path_factory):
@@ -149,6 +152,13 @@ def test_a_pinned_value_is_written_and_fails_and_then_holds(folder):
     assert done.exit_code == 1
     assert "pinned 2, now 2.1, moved by 0.1 of 0.05 that are tolerated" in done.stdout
     assert run("check", folder / "x.claims.toml", "--regenerate").exit_code == 1
+
+
+def test_pins_that_cannot_be_measured_hide_no_verdict(folder):
+    done = check(folder, claim("a") + PIN.replace("before", "none"), "--regenerate")
+    assert done.exit_code == 2
+    assert "2 claims: 1 holds, 1 error" in done.stdout
+    assert "none.json: cannot be read" in done.stdout
 
 
 def test_damaged_pins_are_one_line(folder):
@@ -198,10 +208,6 @@ def test_a_hundred_claims_over_a_hundred_classes_are_quick(tmp_path):
     assert time.perf_counter() - started < 2.0
     assert done.exit_code == 3
     assert "100 claims: 50 holds, 50 inconclusive" in done.stdout
-
-
-def test_the_command_offers_the_formats_that_there_are():
-    assert check_command._FORMATS == FORMATS
 
 
 def test_plan_says_what_it_takes(folder):

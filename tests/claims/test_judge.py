@@ -4,9 +4,13 @@ import msgspec
 import pytest
 
 from divbench.claims.claim import Claim, load_claims
+from divbench.claims.draft import draft
 from divbench.claims.judge import EXIT, Verdict, judge, judge_claims, results_in, worst
 from divbench.comparison import differences
 from divbench.protocol import protocol_digest
+from divbench.report.sets import sets_table
+from divbench.report.tables import compare_table
+from divbench.report.verdicts import verdict
 from divbench.results import Interval, SetRecord, save_result
 from tests.records import PROTOCOL
 from tests.report.stories import CLASSES, entry
@@ -48,11 +52,30 @@ def test_the_numbers_are_those_of_the_tests():
     assert "about these sets" in found.text
 
 
+def test_sets_that_differ_by_rounding_alone_differ_in_no_test():
+    """The mean of three sets of 0.1 is 0.1 but for the last bit, in all classes alike."""
+    one, three = (
+        msgspec.structs.replace(
+            entry(),
+            sets=entry().sets * count,
+            scores=(
+                msgspec.structs.replace(
+                    entry().score("recall"), values=(0.1,) * count, per_class=((0.1,) * 10,) * count, interval=None
+                ),
+            ),
+        )
+        for count in (1, 3)
+    )
+    assert differences(one, three)["recall"].p == verdict_of(one, three, "recall").p == 1
+
+
 def test_claims_of_one_family_share_the_chance_of_a_false_alarm():
     load = {"a": entry(), "b": entry("after", vendi=2.4, cosine=0.7, coverage=0.4)}.__getitem__
     claims = [Claim(key, "a", "b", key) for key in ("vendi", "cosine", "coverage")]
     alone = [judge_claims([claim], load)[0].p for claim in claims]
     together = [verdict.p for verdict in judge_claims(claims, load)]
+    spelled = [msgspec.structs.replace(claims[0], baseline="./a", candidate="x/../b"), *claims[1:]]
+    assert {claim.group for claim in spelled} == {"a | b"}
     apart = [msgspec.structs.replace(claim, family=claim.id) for claim in claims]
     assert alone == pytest.approx([2 / 2**10] * 3)
     assert together == pytest.approx([3 * 2 / 2**10] * 3)
@@ -122,21 +145,55 @@ def test_a_family_too_large_for_its_classes_is_told_so():
     assert "2 claims of one family cannot reach p < 0.062 over 6 classes" in judge_claims(claims, few)[0].text
 
 
+def of_sets(name, levels, places):
+    """An entry of three sets with a student of each accuracy in ``levels`` on the set in ``places``."""
+    result = entry(name, accuracy=levels)
+    (trained,) = result.accuracies
+    runs = tuple(msgspec.structs.replace(run, set=place) for run, place in zip(trained.runs, places, strict=True))
+    return msgspec.structs.replace(
+        result,
+        sets=result.sets * 3,
+        accuracies=(msgspec.structs.replace(trained, runs=runs),),
+        scores=tuple(
+            msgspec.structs.replace(score, interval=None) if score.metric.startswith("accuracy") else score
+            for score in result.scores
+        ),
+    )
+
+
 def test_runs_are_averaged_over_each_of_several_sets():
     """Six students of three sets are three values, not six: their sets' spread is the method's."""
-
-    def several(name, levels):
-        result = entry(name, accuracy=tuple(level for level in levels for _ in range(2)))
-        (trained,) = result.accuracies
-        runs = tuple(msgspec.structs.replace(run, set=i // 2) for i, run in enumerate(trained.runs))
-        return msgspec.structs.replace(
-            result, sets=result.sets * 3, accuracies=(msgspec.structs.replace(trained, runs=runs),)
-        )
-
-    found = verdict_of(several("a", (0.4, 0.5, 0.6)), several("b", (0.5, 0.6, 0.7)), "accuracy/convnet3")
+    places = (0, 0, 1, 1, 2, 2)
+    sides = [of_sets(name, levels, places) for name, levels in (("a", (4, 4, 5, 5, 6, 6)), ("b", (5, 5, 6, 6, 7, 7)))]
+    found = verdict_of(*sides, "accuracy/convnet3")
     assert found.gain.seeds == (3, 3)
     assert found.gain.about == "the method"
     assert found.status == "inconclusive"
+
+
+def test_where_sets_have_unequal_runs_the_values_shown_are_those_of_the_gain():
+    """The mean over all runs of a is 0.38, below b's 0.41, though the mean over its sets is 0.434, above it."""
+    before = of_sets("a", (0.30, 0.30, 0.301, 0.50, 0.501), (0, 0, 0, 1, 2))
+    after = of_sets("a+b", (0.410, 0.411, 0.41), (0, 1, 2))
+    found = verdict_of(before, after, "accuracy/convnet3")
+    assert found.gain.effect == pytest.approx(found.measured[1] - found.measured[0])
+    assert "0.4338 → 0.4103: gain -0.0234 " in found.text
+    assert "(Welch t over 3 and 3 sets, each the mean of the same 10 classes; 3 and 3 sets: about the met" in found.text
+    (shown,) = verdict(before, after).answers[-1].findings
+    assert "43.4 → 41 % (-2.3 " in shown.text
+    table = compare_table([before, after], metrics=["accuracy"])
+    assert [row[-1] for row in table.rows] == [pytest.approx(43.38, abs=0.01), pytest.approx(41.03, abs=0.01)]
+    assert sets_table([before], metrics=["accuracy"]).rows[0][-1] == pytest.approx(30.03, abs=0.01)
+
+
+@pytest.mark.parametrize(("levels", "status"), [((0.7,), "inconclusive"), ((0.7, 0.71), "holds")])
+def test_one_student_alone_proves_nothing_here_as_in_the_report(levels, status):
+    sides = [entry(accuracy=tuple(level - 0.3 for level in levels)), entry("after", accuracy=levels)]
+    found = verdict_of(*sides, "accuracy/convnet3")
+    assert (found.status, verdict(*sides).answers[-1].status) == (status, {"holds": "more"}.get(status, "open"))
+    assert found.p < 0.05
+    assert ("one student alone on a side" in found.text) == (status != "holds")
+    assert ('metric = "accuracy/convnet3"' in draft(*sides, "a", "b")) == (status == "holds")
 
 
 @pytest.mark.parametrize("metric", ["vendi", "diversity"])
