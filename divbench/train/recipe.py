@@ -112,8 +112,8 @@ class TrainRecipe(Struct, frozen=True, forbid_unknown_fields=True):
         decayed: ``all`` parameters, or ``matrices``: those with two or more dimensions.
         label_smoothing: share of each hard label that is spread evenly over the classes.
         leftover: whether what is left over after the last whole batch makes a smaller one, or waits for another epoch.
-        least_steps: more epochs are trained where ``epochs`` make fewer optimiser steps than this, unless the user gave
-            their number.
+        least_steps: more epochs are trained where ``epochs`` make fewer optimiser steps than this; 0: never, as where
+            the user gives ``epochs`` alone.
         test_every: epochs between tests; the last one is always tested.
         labels, loss: see there.
     """
@@ -245,6 +245,8 @@ def load_training(kind: Kind, name: str) -> TrainRecipe:
 def change_training(recipe: TrainRecipe, **values: Any) -> TrainRecipe:
     """The recipe with those of the ``values`` that are not None, such as ``epochs=10``; the sources say so.
 
+    Where ``epochs`` are given, ``warmup_epochs`` are at most one fewer and ``least_steps`` 0, unless given themselves.
+
     Args:
         recipe: left as it is.
         values: by name; those of a section by their dotted names, as in ``**{"augment.mix": "none"}``.
@@ -255,6 +257,8 @@ def change_training(recipe: TrainRecipe, **values: Any) -> TrainRecipe:
     given = {key: value for key, value in values.items() if value is not None}
     if "epochs" in given and "warmup_epochs" not in given and isinstance(given["epochs"], int):
         given["warmup_epochs"] = min(recipe.warmup_epochs, max(0, given["epochs"] - 1))  # few leave little to warm up
+    if "epochs" in given and recipe.least_steps and not is_changed(recipe, "least_steps"):
+        given.setdefault("least_steps", 0)  # who gives epochs wants no more of them
     plain = msgspec.to_builtins(recipe)
     for key, value in given.items():
         *sections, last = key.split(".")

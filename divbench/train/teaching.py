@@ -192,8 +192,7 @@ def fit(recipe: TrainRecipe, count: int, world: int) -> tuple[TrainRecipe, tuple
         raise RecipeError(f"batch is {batch}, but each of the {world} processes needs at least 2 images of it")
     recipe = msgspec.structs.replace(recipe, batch=batch)
     steps = steps_of(count, batch, world, recipe.leftover)
-    asked = is_changed(recipe, "epochs") and not is_changed(recipe, "least_steps")
-    if recipe.least_steps > recipe.epochs * steps and not asked:
+    if recipe.least_steps > recipe.epochs * steps:
         epochs = -(-recipe.least_steps // steps)
         notes.append(f"epochs {recipe.epochs} -> {epochs}, for {recipe.least_steps} steps")
         warmup = round(recipe.warmup_epochs * epochs / recipe.epochs)
