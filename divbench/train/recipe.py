@@ -17,7 +17,7 @@ from divbench.errors import InputError, RecipeError
 from divbench.settings import json_types
 
 COMPUTED, OF_TEACHER = "computed", "teacher"
-"""As ``mean_std``: of the training images themselves, or that of the (first) teacher."""
+"""As ``mean_std``: of the training images themselves, or that of the (first) teacher that is asked for labels."""
 _CHANGED = "changed by the user"
 _WORDS = ("dataset", "description")
 Kind = Literal["teachers", "students"]
@@ -91,7 +91,8 @@ class TrainRecipe(Struct, frozen=True, forbid_unknown_fields=True):
         size: side in pixels of the images that the network sees; 0: that of the images, which must all be alike.
         resize: pixels that the shorter edge gets before the middle is cut out, in testing and where no random resized
             crop does it in training; 0 where ``size`` is 0.
-        mean_std: normalisation, as `parse_mean_std` takes it, ``computed`` from the training images, or ``teacher``.
+        mean_std: normalisation, as `parse_mean_std` takes it, ``computed`` from the training images, or ``teacher``:
+            that of the first one; computed where none is asked for labels.
         epochs: passes over the training images.
         batch: images in a batch, of all processes together.
         lr: greatest learning rate.

@@ -330,8 +330,15 @@ def test_labels_that_call_classes_otherwise_are_remarked_or_refused(tmp_path):
         run([(two, tmp_path / "two")], replace(two, name="tests"), rules)
 
 
-def test_without_a_teacher_its_normalisation_is_that_of_the_set(tmp_path, teacher):
+def test_unless_a_teacher_is_asked_the_normalisation_is_that_of_the_set(tmp_path, teacher):
     some = images()
     relabel(some.pixels(), Static(teacher="eval"), teacher, tmp_path, seed=0, device=CPU)
     made = run([(some, tmp_path)], what=plan(recipe("sre2l-cifar", **{"labels.kind": "static"})))
-    assert any(note.endswith("of the set itself, since no teacher was given") for note in made.notes)
+    said = "of the set itself, since no teacher is asked for labels"
+    assert any(note.endswith(said) for note in made.notes)
+    rules = recipe("sre2l-cifar", **{"labels.kind": "hard", "loss.kind": "cross_entropy"})
+    alone, beside = (run(what=plan(rules), teachers=teachers) for teachers in ((), [teacher]))
+    assert alone.runs["convnet1"][0].curve == beside.runs["convnet1"][0].curve, "a ceiling changes no student"
+    assert alone.notes == beside.notes
+    online = run(what=plan(recipe("sre2l-cifar")), teachers=[teacher])
+    assert not any(said in note for note in online.notes)
