@@ -15,7 +15,7 @@ from divbench.labels.fkd_tar import FkdFolder, read_fkd
 from divbench.labels.store import LabelStore, SoftLabels, agreement, read_labels
 from divbench.seeds import seeded
 from divbench.settings import json_types
-from divbench.teacher import LABELLED_AT_ONCE, Labeller, Teacher
+from divbench.teacher import Labeller, Teacher, label_as_they_are
 from divbench.train.feed import Batches, Feed, Replay, steps_of
 from divbench.train.loop import right_per_class
 from divbench.train.objective import Objective, rounding
@@ -140,13 +140,15 @@ class Teaching:
         return Lesson(recipe, batches, objective, ", ".join([kind, *said, f"BatchNorm {mode}"]), json_types(key), notes)
 
     def _asked(self, stock: Stock, teachers: Sequence[Labeller]) -> Tensor:
-        """[N, C] mean logits of every image as it is; in random batches, since those in order have few classes."""
+        """[N, C] float32 on the device, the mean logits of every image as it is."""
+
+        def logits(pixels: Tensor) -> Tensor:
+            return torch.stack([teacher(pixels) for teacher in teachers]).float().mean(0)
+
         order = torch.randperm(len(stock.images), generator=seeded("static labels"))
-        batches = stock.batches((rows, None) for rows in order.split(LABELLED_AT_ONCE))
         with torch.no_grad(), rounding(self.recipe, self.device):
-            found = [torch.stack([teacher(pixels) for teacher in teachers]).float().mean(0) for pixels in batches]
-        logits = torch.cat(found)
-        return logits[order.argsort().to(logits.device)]
+            found = label_as_they_are(order, lambda parts: stock.batches((rows, None) for rows in parts), logits)
+        return found.to(self.device)
 
     def _replayed(self, stock: Stock, stored: Path | None, rank: int, world: int) -> Lesson:
         store: LabelStore | FkdFolder
@@ -189,7 +191,10 @@ def fit(recipe: TrainRecipe, count: int, world: int) -> tuple[TrainRecipe, tuple
         notes.append(f"batch {recipe.batch} -> {count}, the whole set, as published loaders do")
     batch = min(recipe.batch, count)
     if batch < 2 * world:
-        raise RecipeError(f"batch is {batch}, but each of the {world} processes needs at least 2 images of it")
+        raise RecipeError(
+            f"batch is {batch}, but each of the {world} processes needs at least 2 images of it; give a larger batch "
+            "or set, or fewer processes"
+        )
     recipe = msgspec.structs.replace(recipe, batch=batch)
     steps = steps_of(count, batch, world, recipe.leftover)
     if recipe.least_steps > recipe.epochs * steps:

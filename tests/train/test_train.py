@@ -14,7 +14,10 @@ from divbench.errors import InputError, OutputError, RecipeError, WeightsError
 from divbench.generate.recipe import Fkd, Static
 from divbench.generate.relabel import relabel
 from divbench.images import ImageSet
+from divbench.progress import no_progress
 from divbench.train import loop
+from divbench.train.stock import take_in
+from divbench.train.teaching import Teaching
 from divbench.train.train import train
 from tests.generate.teachers import write_teacher
 from tests.test_parallel import free_port
@@ -175,6 +178,17 @@ def test_teachers_are_named_in_the_labels(teacher, kind):
     made = run(what=plan(rules), teachers=[teacher, teacher])
     name = f"{teacher.name} sha256:{teacher.sha256[:16]}"
     assert made.labels == f"{kind}, {name}, {name}, BatchNorm eval"
+
+
+def test_no_image_is_labelled_alone(teacher):
+    """By its own batch statistics; of 513 images, batches of 256 would leave one."""
+    teaching = Teaching(recipe("sre2l-cifar", **{"labels.kind": "static", "labels.teacher": "train"}), [teacher], CPU)
+    some = images(171)
+    found = teaching.lesson(take_in(some, 0, 0, CPU, no_progress), 0, None).objective.static
+    assert (found.argmax(1) == some.labels).float().mean() > 0.9
+    one = images(1, classes=("ant",))
+    with pytest.raises(RecipeError, match="batch is 1, but each of .* at least 2 images of it; give a larger batch or"):
+        teaching.lesson(take_in(one, 0, 0, CPU, no_progress), 0, None)
 
 
 @pytest.mark.parametrize("labels", [Static(teacher="eval"), Fkd(5, 9, 0.5, "cutmix", 1.0, "eval")])
