@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -131,19 +132,22 @@ class Teaching:
             notes += _check_knows(store, stock, static.argmax(1), stock.images.labels, 1 / store.classes)
             objective = Objective(recipe, (), static.to(self.device))
             return Lesson(recipe, batches, objective, _source(store), _key(store), notes)
-        teachers = [Labeller(one, mode, self.device) for one in self.teachers]
         said = [f"{one.name} sha256:{one.sha256[:16]}" for one in self.teachers]
         key = [kind, mode, *([one.sha256, one.mean_std] for one in self.teachers)]
-        objective = Objective(recipe, teachers)
-        if kind == "static":
-            objective = Objective(recipe, (), self._asked(stock, teachers))
+        asked = self._asked(stock) if kind == "static" else None
+        objective = Objective(recipe, self._labellers if asked is None else (), asked)
         return Lesson(recipe, batches, objective, ", ".join([kind, *said, f"BatchNorm {mode}"]), json_types(key), notes)
 
-    def _asked(self, stock: Stock, teachers: Sequence[Labeller]) -> Tensor:
+    @cached_property
+    def _labellers(self) -> list[Labeller]:
+        """The teachers on the device, once for all sets."""
+        return [Labeller(one, self.recipe.labels.teacher, self.device) for one in self.teachers]
+
+    def _asked(self, stock: Stock) -> Tensor:
         """[N, C] float32 on the device, the mean logits of every image as it is."""
 
         def logits(pixels: Tensor) -> Tensor:
-            return torch.stack([teacher(pixels) for teacher in teachers]).float().mean(0)
+            return torch.stack([teacher(pixels) for teacher in self._labellers]).float().mean(0)
 
         order = torch.randperm(len(stock.images), generator=seeded("static labels"))
         with torch.no_grad(), rounding(self.recipe, self.device):

@@ -15,6 +15,7 @@ from divbench.generate.recipe import Fkd, Static
 from divbench.generate.relabel import relabel
 from divbench.images import ImageSet
 from divbench.progress import no_progress
+from divbench.teacher import Labeller
 from divbench.train import loop
 from divbench.train.stock import take_in
 from divbench.train.teaching import Teaching
@@ -178,6 +179,21 @@ def test_teachers_are_named_in_the_labels(teacher, kind):
     made = run(what=plan(rules), teachers=[teacher, teacher])
     name = f"{teacher.name} sha256:{teacher.sha256[:16]}"
     assert made.labels == f"{kind}, {name}, {name}, BatchNorm eval"
+
+
+@pytest.mark.parametrize("kind", ["static", "online"])
+def test_sets_share_the_copy_of_a_teacher_that_gives_labels(teacher, monkeypatch, kind):
+    modes = []
+
+    class Counted(Labeller):
+        def __init__(self, teacher, mode, device):
+            modes.append(mode)
+            super().__init__(teacher, mode, device)
+
+    monkeypatch.setattr("divbench.train.teaching.Labeller", Counted)
+    rules = recipe("sre2l-cifar", epochs=1, **{"labels.kind": kind, "labels.teacher": "train"})
+    run([images(), images(seed=1)], what=plan(rules, runs=2), teachers=[teacher], real=images(20, seed=2))
+    assert sorted(modes) == ["eval", "train"], "and one that is tested itself"
 
 
 def test_no_image_is_labelled_alone(teacher):
