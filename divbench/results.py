@@ -127,8 +127,9 @@ class EpochRecord(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
 
     Attributes:
         epoch: from 1 on.
-        loss: mean over the augmented training images, as they went by.
-        train_accuracy: of the same, by hard labels.
+        loss: mean over the batches, as they went by, of that over the augmented training images of each; a smaller last
+            batch counts as much as others.
+        train_accuracy: the same of the share that is told rightly, by hard labels.
         test_accuracy: of the network after the epoch; None: it was not tested.
         seconds: since the record before, with the test; None: not kept.
     """

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -212,3 +213,21 @@ class Labeller:
         """[B, C] float32 logits of images [B, 3, S, S] in [0, 255]."""
         parts = (images,) if self.by_batch else images.split(LABELLED_AT_ONCE)
         return torch.cat([self.network((part.float() / 255 - self.mean) / self.std) for part in parts])
+
+
+def label_as_they_are(
+    order: Tensor, batches: Callable[[Iterable[Tensor]], Iterable[Tensor]], logits: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """[N, C] on the CPU: what teachers say of N images as they are, at most `LABELLED_AT_ONCE` together.
+
+    Of two images or more none is looked at alone, since by batch statistics (``train``) it would have its own.
+
+    Args:
+        order: [N] int64, the order in which images are looked at. By batch statistics it has to be random: batches in
+            the order of a set have few classes.
+        batches: pixels [b, 3, S, S] in [0, 255] of the images in each of the [b] int64 that it is given.
+        logits: [b, C] of pixels.
+    """
+    parts = order.tensor_split(-(-len(order) // LABELLED_AT_ONCE))
+    found = torch.cat([logits(pixels) for pixels in batches(parts)]).cpu()
+    return found[order.argsort()]

@@ -52,7 +52,7 @@ from divbench.cli._progress import progress_bar
 @_options.data_dir_and_default
 @_options.download
 @_options.device
-@click.option("--name", default=None, help="What to call the entry.  [default: from the first SET]")
+@click.option("--name", default=None, help="What to call the entry.  [default: as in -o, or from the first SET]")
 @click.option(
     "-o",
     "--output",

@@ -24,7 +24,7 @@ from divbench.labels.store import Header, SoftLabels, digest_of, is_labelled, wr
 from divbench.precision import all_cores, deterministic, full_float32
 from divbench.progress import Advance
 from divbench.seeds import seed_of, seeded
-from divbench.teacher import LABELLED_AT_ONCE, Labeller, Teacher
+from divbench.teacher import Labeller, Teacher, label_as_they_are
 
 
 def label_parts(labels: Static | Fkd) -> int:
@@ -147,14 +147,13 @@ def _picked(images: Tensor, ids: Tensor, device: torch.device) -> Tensor:
 
 
 def _label_static(images: Tensor, seed: int, labeller: Labeller) -> Tensor:
-    """[N, C] float32 on the CPU. By batch statistics, batches are random: those of the set's order have few classes."""
+    """[N, C] float32 on the CPU."""
     count = len(images)
     order = torch.randperm(count, generator=seeded(seed, "labels")) if labeller.by_batch else torch.arange(count)
-    parts = order.to(images.device).tensor_split(-(-count // LABELLED_AT_ONCE))
-    found = torch.cat([labeller(_picked(images, ids, labeller.device)) for ids in parts]).cpu()
-    logits = torch.empty_like(found)
-    logits[order] = found
-    return logits
+    near = images.device
+    return label_as_they_are(
+        order, lambda parts: (_picked(images, ids.to(near), labeller.device) for ids in parts), labeller
+    )
 
 
 def _label_epoch(images: Tensor, drawn: SoftLabels, labeller: Labeller) -> Tensor:

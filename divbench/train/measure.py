@@ -12,7 +12,7 @@ from divbench.errors import InputError, ResultError
 from divbench.images import ImageSet, match_sets, take_per_class
 from divbench.progress import Progress, no_progress
 from divbench.provenance import environment
-from divbench.results import Accuracy, Result, Run, SetRecord
+from divbench.results import Accuracy, Result, Run, Score, SetRecord
 from divbench.teacher import Teacher
 from divbench.train.accuracy import accuracy_result, known_runs, record_of
 from divbench.train.files import first_alone
@@ -54,13 +54,13 @@ def measure_accuracy(
         sets: each with the folder that may hold stored soft labels.
         test: real images that were used for nothing else.
         plan: which students, and how they are trained; its ``kept`` is there until `Plan.forget`.
-        name: of the entry; default: that of ``before``, or of the first set.
+        name: of the entry, whatever ``before`` calls it; default: that of ``before``, or of the first set.
         matching: which images are used; default: all.
         teachers: that give soft labels, where the recipe asks for them.
         real: real training images, of which a random subset is trained on as a yardstick.
         before: what is known of these sets already, such as their diversity; runs that it holds are not made again.
             It may have more sets, of which those are left as they are. Where it has fewer, the first of these, its
-            students are kept and its diversity is left out.
+            students and its note are kept and its diversity is left out.
         path: of ``before``, for messages.
         progress, report: see `divbench.train.train.train`.
 
@@ -99,13 +99,18 @@ def measure_accuracy(
         classes=tests.classes,
         sets=entry.sets,
         test=tested,
-        real=truth or _known_real(before, plan),
+        real=truth,
         environment=environment(time.perf_counter() - began, str(plan.device)),
     )
     if before is None:
         return result
-    result = msgspec.structs.replace(result, accuracies=tuple(entry.as_known(one) for one in result.accuracies))
-    return result if len(entry.sets) > len(before.sets) else with_accuracies(before, result)
+    result = msgspec.structs.replace(
+        result,
+        accuracies=tuple(entry.as_known(one) for one in result.accuracies),
+        scores=tuple(entry.with_teachers(one) for one in result.scores),
+    )
+    whole = result if len(entry.sets) > len(before.sets) else with_accuracies(before, result)
+    return msgspec.structs.replace(whole, name=result.name, note=before.note)
 
 
 @dataclass(frozen=True)
@@ -156,18 +161,19 @@ class _Entry:
         return tuple(sorted([*kept, *placed], key=lambda run: (run.set is None, run.set or 0, run.seed)))
 
     def as_known(self, one: Accuracy) -> Accuracy:
-        """What the result held where no run is new; where some are, where and by what command the others were made."""
+        """What the result held where no run is new; where some are, with what it said of the others."""
         held = None if self.before is None else self.before.accuracy(one.net)
         if held is None or held.runs == one.runs:
             return held or one
-        return msgspec.structs.replace(one, earlier=held.environments)
+        notes = tuple(dict.fromkeys((*held.notes, *one.notes)))
+        return msgspec.structs.replace(one, real=one.real or held.real, notes=notes, earlier=held.environments)
+
+    def with_teachers(self, one: Score) -> Score:
+        """With the accuracies of teachers that the result held, where none is tested now."""
+        scores = () if self.before is None else self.before.scores
+        known = {(held.metric, held.scope): held.reference for held in scores}
+        return msgspec.structs.replace(one, reference={**known.get((one.metric, one.scope), {}), **one.reference})
 
 
 def _record(images: ImageSet) -> SetRecord:
     return msgspec.convert(first_alone(lambda: msgspec.to_builtins(record_of(images))), SetRecord)
-
-
-def _known_real(before: Result | None, plan: Plan) -> str | None:
-    """The real images of the yardsticks that are known already."""
-    held = [] if before is None else [before.accuracy(net) for net in plan.nets]
-    return next((one.real for one in held if one is not None and one.real is not None), None)

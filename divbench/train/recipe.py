@@ -17,7 +17,7 @@ from divbench.errors import InputError, RecipeError
 from divbench.settings import json_types
 
 COMPUTED, OF_TEACHER = "computed", "teacher"
-"""As ``mean_std``: of the training images themselves, or that of the (first) teacher."""
+"""As ``mean_std``: of the training images themselves, or that of the (first) teacher that is asked for labels."""
 _CHANGED = "changed by the user"
 _WORDS = ("dataset", "description")
 Kind = Literal["teachers", "students"]
@@ -102,7 +102,8 @@ class TrainRecipe(Struct, frozen=True, forbid_unknown_fields=True):
         size: side in pixels of the images that the network sees; 0: that of the images, which must all be alike.
         resize: pixels that the shorter edge gets before the middle is cut out, in testing and where no random resized
             crop does it in training; 0 where ``size`` is 0.
-        mean_std: normalisation, as `parse_mean_std` takes it, ``computed`` from the training images, or ``teacher``.
+        mean_std: normalisation, as `parse_mean_std` takes it, ``computed`` from the training images, or ``teacher``:
+            that of the first one; computed where none is asked for labels.
         epochs: passes over the training images.
         batch: images in a batch, of all processes together.
         lr: greatest learning rate.
@@ -123,8 +124,8 @@ class TrainRecipe(Struct, frozen=True, forbid_unknown_fields=True):
         decayed: ``all`` parameters, or ``matrices``: those with two or more dimensions.
         label_smoothing: share of each hard label that is spread evenly over the classes.
         leftover: whether what is left over after the last whole batch makes a smaller one, or waits for another epoch.
-        least_steps: more epochs are trained where ``epochs`` make fewer optimiser steps than this, unless the user gave
-            their number.
+        least_steps: more epochs are trained where ``epochs`` make fewer optimiser steps than this; 0: never, as where
+            the user gives ``epochs`` alone.
         test_every: epochs between tests; the last one is always tested.
         labels, loss: see there.
     """
@@ -256,6 +257,8 @@ def load_training(kind: Kind, name: str) -> TrainRecipe:
 def change_training(recipe: TrainRecipe, **values: Any) -> TrainRecipe:
     """The recipe with those of the ``values`` that are not None, such as ``epochs=10``; the sources say so.
 
+    Where ``epochs`` are given, ``warmup_epochs`` are at most one fewer and ``least_steps`` 0, unless given themselves.
+
     Args:
         recipe: left as it is.
         values: by name; those of a section by their dotted names, as in ``**{"augment.mix": "none"}``.
@@ -266,6 +269,8 @@ def change_training(recipe: TrainRecipe, **values: Any) -> TrainRecipe:
     given = {key: value for key, value in values.items() if value is not None}
     if "epochs" in given and "warmup_epochs" not in given and isinstance(given["epochs"], int):
         given["warmup_epochs"] = min(recipe.warmup_epochs, max(0, given["epochs"] - 1))  # few leave little to warm up
+    if "epochs" in given and recipe.least_steps and not is_changed(recipe, "least_steps"):
+        given.setdefault("least_steps", 0)  # who gives epochs wants no more of them
     plain = msgspec.to_builtins(recipe)
     for key, value in given.items():
         *sections, last = key.split(".")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from divbench.labels.fkd_tar import FkdFolder, read_fkd
 from divbench.labels.store import LabelStore, SoftLabels, agreement, read_labels
 from divbench.seeds import seeded
 from divbench.settings import json_types
-from divbench.teacher import LABELLED_AT_ONCE, Labeller, Teacher
+from divbench.teacher import Labeller, Teacher, label_as_they_are
 from divbench.train.feed import Batches, Feed, Replay, steps_of
 from divbench.train.loop import right_per_class
 from divbench.train.objective import Objective, rounding
@@ -131,22 +132,27 @@ class Teaching:
             notes += _check_knows(store, stock, static.argmax(1), stock.images.labels, 1 / store.classes)
             objective = Objective(recipe, (), static.to(self.device))
             return Lesson(recipe, batches, objective, _source(store), _key(store), notes)
-        teachers = [Labeller(one, mode, self.device) for one in self.teachers]
         said = [f"{one.name} sha256:{one.sha256[:16]}" for one in self.teachers]
         key = [kind, mode, *([one.sha256, one.mean_std] for one in self.teachers)]
-        objective = Objective(recipe, teachers)
-        if kind == "static":
-            objective = Objective(recipe, (), self._asked(stock, teachers))
+        asked = self._asked(stock) if kind == "static" else None
+        objective = Objective(recipe, self._labellers if asked is None else (), asked)
         return Lesson(recipe, batches, objective, ", ".join([kind, *said, f"BatchNorm {mode}"]), json_types(key), notes)
 
-    def _asked(self, stock: Stock, teachers: Sequence[Labeller]) -> Tensor:
-        """[N, C] mean logits of every image as it is; in random batches, since those in order have few classes."""
+    @cached_property
+    def _labellers(self) -> list[Labeller]:
+        """The teachers on the device, once for all sets."""
+        return [Labeller(one, self.recipe.labels.teacher, self.device) for one in self.teachers]
+
+    def _asked(self, stock: Stock) -> Tensor:
+        """[N, C] float32 on the device, the mean logits of every image as it is."""
+
+        def logits(pixels: Tensor) -> Tensor:
+            return torch.stack([teacher(pixels) for teacher in self._labellers]).float().mean(0)
+
         order = torch.randperm(len(stock.images), generator=seeded("static labels"))
-        batches = stock.batches((rows, None) for rows in order.split(LABELLED_AT_ONCE))
         with torch.no_grad(), rounding(self.recipe, self.device):
-            found = [torch.stack([teacher(pixels) for teacher in teachers]).float().mean(0) for pixels in batches]
-        logits = torch.cat(found)
-        return logits[order.argsort().to(logits.device)]
+            found = label_as_they_are(order, lambda parts: stock.batches((rows, None) for rows in parts), logits)
+        return found.to(self.device)
 
     def _replayed(self, stock: Stock, stored: Path | None, rank: int, world: int) -> Lesson:
         store: LabelStore | FkdFolder
@@ -189,11 +195,13 @@ def fit(recipe: TrainRecipe, count: int, world: int) -> tuple[TrainRecipe, tuple
         notes.append(f"batch {recipe.batch} -> {count}, the whole set, as published loaders do")
     batch = min(recipe.batch, count)
     if batch < 2 * world:
-        raise RecipeError(f"batch is {batch}, but each of the {world} processes needs at least 2 images of it")
+        raise RecipeError(
+            f"batch is {batch}, but each of the {world} processes needs at least 2 images of it; give a larger batch "
+            "or set, or fewer processes"
+        )
     recipe = msgspec.structs.replace(recipe, batch=batch)
     steps = steps_of(count, batch, world, recipe.leftover)
-    asked = is_changed(recipe, "epochs") and not is_changed(recipe, "least_steps")
-    if recipe.least_steps > recipe.epochs * steps and not asked:
+    if recipe.least_steps > recipe.epochs * steps:
         epochs = -(-recipe.least_steps // steps)
         notes.append(f"epochs {recipe.epochs} -> {epochs}, for {recipe.least_steps} steps")
         warmup = round(recipe.warmup_epochs * epochs / recipe.epochs)

@@ -110,7 +110,7 @@ def train(
         sets: distilled sets with the classes of ``test``, and the folder of each where it may hold soft labels.
         test: real images that are in no set.
         plan: which students.
-        teachers: that are asked for soft labels, where the recipe does.
+        teachers: that are asked for soft labels, where the recipe does; else they are tested alone.
         real: real training images: a random subset of the size of the first set is trained on as well, another one for
             each seed, as a yardstick.
         known: given a network and a digest, the runs that are known already; they are not trained again.
@@ -198,12 +198,12 @@ class _School:
         return Trained(runs, first.source, digests, tuple(notes), teachers, tuple(self.counts.tolist()))
 
     def _normalisation(self, lesson: Lesson) -> tuple[str, ...]:
-        """A note where the recipe asks for a teacher's normalisation and there is no teacher."""
-        if self.plan.recipe.mean_std != OF_TEACHER or self.teaching.teachers:
+        """A note where the recipe asks for a teacher's normalisation and no teacher gives the labels."""
+        if self.plan.recipe.mean_std != OF_TEACHER or self.teaching.asks:
             return ()
         mean, std = self._mean_std(lesson.batches.stock)
         said = ",".join(f"{number:g}" for number in (*mean, *std))
-        return (f"mean_std {said}, of the set itself, since no teacher was given",)
+        return (f"mean_std {said}, of the set itself, since no teacher is asked for labels",)
 
     def _run(self, unit: Unit, lesson: Lesson, title: str) -> Run:
         """One student, trained to the end or found."""
@@ -273,9 +273,9 @@ class _School:
         return build_classifier(net, len(self.test.images.classes), self.test.side)
 
     def _mean_std(self, stock: Stock) -> MeanStd:
-        said, teachers = self.plan.recipe.mean_std, self.teaching.teachers
-        if said == OF_TEACHER and teachers:
-            return teachers[0].mean_std
+        said = self.plan.recipe.mean_std
+        if said == OF_TEACHER and self.teaching.asks:
+            return self.teaching.teachers[0].mean_std
         return stock.mean_std() if said in (COMPUTED, OF_TEACHER) else parse_mean_std(said)
 
     def _digest(self, net: str) -> str:

@@ -144,7 +144,7 @@ def test_static_labels_are_the_logits_of_the_images(images, teacher, tmp_path):
 
 
 def test_static_labels_by_batch_statistics_use_random_batches(images, teacher, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "LABELLED_AT_ONCE", 10)
+    monkeypatch.setattr("divbench.teacher.LABELLED_AT_ONCE", 10)
     found = run(images, Static(teacher="train"), teacher, tmp_path).static()
     order = torch.randperm(21, generator=seeded(0, "labels"))
     network = batch_statistics(teacher.network())

@@ -257,6 +257,56 @@ def test_the_teacher_is_a_yardstick(tmp_path):
     assert accuracy_table(found).rows[0][-1] == pytest.approx(100 * value)
 
 
+def join(*sets, nets=("convnet1",), runs=1, **values):
+    """As `measure`, where a teacher can tell the test images."""
+    few = plan(recipe(epochs=1), nets=nets, runs=runs)
+    return measure_accuracy(
+        [(one, None) for one in sets or [clear_images()]],
+        clear_images(10, seed=9),
+        few,
+        path=Path("r.json"),
+        **values,
+    )
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """A result with both yardsticks and a note."""
+    teacher = write_teacher(tmp_path_factory.mktemp("teacher") / "t.safetensors", real=clear_images(40, seed=5))
+    return replace(join(teachers=[teacher], real=REAL), note="of a friend")
+
+
+def test_what_a_result_says_stays_where_students_join_it(told):
+    second = clear_images(8, seed=1, name="b")
+    grown = join(clear_images(), second, before=told)
+    assert grown.note == "of a friend"
+    more = join(second, runs=2, before=grown)
+    assert [(run.set, run.seed) for run in more.accuracy("convnet1").runs] == [(0, 0), (1, 0), (1, 1), (None, 0)]
+    assert more.accuracy("convnet1").notes == tuple(
+        f"batch 128 -> {count}, the whole set, as published loaders do" for count in (18, 24)
+    )
+    for result in (grown, more, join(before=told)):
+        for scope in ("class", "dataset"):
+            held = told.score("accuracy/convnet1", scope).reference
+            assert result.score("accuracy/convnet1", scope).reference == held
+            assert set(held) == {"random", "teacher"}
+
+
+def test_real_images_are_those_of_one_network(told):
+    both = join(nets=("convnet1", "convnet2"), before=told)
+    assert both.accuracy("convnet1").real == told.accuracy("convnet1").real
+    assert both.accuracy("convnet2").real is None, "no student of it saw any"
+    other = join(nets=("convnet2",), real=images(20, seed=7), before=both)
+    assert other.accuracy("convnet2").real not in (None, told.accuracy("convnet1").real)
+    assert other.accuracy("convnet1") == told.accuracy("convnet1")
+
+
+def test_a_name_that_is_given_is_the_name(told):
+    renamed = join(name="mine", before=told)
+    assert renamed == replace(told, name="mine")
+    assert join(before=renamed).name == "mine"
+
+
 def test_some_images_and_classes_alone():
     found = measure(matching=Matching(ipc=2))
     assert found.sets[0].per_class == (2, 2, 2)

@@ -290,6 +290,17 @@ def test_large_sets_are_trained_on_as_asked():
     assert fit(small(least_steps=0), 16, 1) == (small(least_steps=0), ())
 
 
+def test_epochs_that_the_user_gave_are_all_and_another_recipe():
+    quick = load_training("students", "quick")
+    asked = student("quick", epochs=quick.epochs)
+    assert (quick.least_steps, asked.least_steps) == (300, 0)
+    assert fit(quick, 100, 1)[0].epochs > fit(asked, 100, 1)[0].epochs == quick.epochs
+    assert what_counts(asked) != what_counts(quick), "digests tell them apart"
+    both = student("quick", epochs=quick.epochs, least_steps=300)
+    assert what_counts(both) == what_counts(change_training(student("quick", least_steps=300), epochs=5))
+    assert what_counts(both) == what_counts(quick)
+
+
 def test_the_warm_up_grows_with_the_epochs():
     recipe, _ = fit(small(least_steps=100, warmup_epochs=2), 16, 1)
     assert (recipe.epochs, recipe.warmup_epochs) == (50, 10)

@@ -14,7 +14,11 @@ from divbench.errors import InputError, OutputError, RecipeError, WeightsError
 from divbench.generate.recipe import Fkd, Static
 from divbench.generate.relabel import relabel
 from divbench.images import ImageSet
+from divbench.progress import no_progress
+from divbench.teacher import Labeller
 from divbench.train import loop
+from divbench.train.stock import take_in
+from divbench.train.teaching import Teaching
 from divbench.train.train import train
 from tests.generate.teachers import write_teacher
 from tests.test_parallel import free_port
@@ -84,6 +88,7 @@ def test_other_questions_have_other_digests_and_other_sets_the_same():
     assert digest([images(4, seed=1)]) == first
     assert digest(test_every=1000) == first
     assert digest(lr=0.2) != first
+    assert digest(least_steps=7) != first, "more epochs of a small set"
     assert run(None, TEST, replace(plan(recipe(epochs=1)), test_digest="other")).digests["convnet1"] != first
 
 
@@ -176,6 +181,32 @@ def test_teachers_are_named_in_the_labels(teacher, kind):
     assert made.labels == f"{kind}, {name}, {name}, BatchNorm eval"
 
 
+@pytest.mark.parametrize("kind", ["static", "online"])
+def test_sets_share_the_copy_of_a_teacher_that_gives_labels(teacher, monkeypatch, kind):
+    modes = []
+
+    class Counted(Labeller):
+        def __init__(self, teacher, mode, device):
+            modes.append(mode)
+            super().__init__(teacher, mode, device)
+
+    monkeypatch.setattr("divbench.train.teaching.Labeller", Counted)
+    rules = recipe("sre2l-cifar", epochs=1, **{"labels.kind": kind, "labels.teacher": "train"})
+    run([images(), images(seed=1)], what=plan(rules, runs=2), teachers=[teacher], real=images(20, seed=2))
+    assert sorted(modes) == ["eval", "train"], "and one that is tested itself"
+
+
+def test_no_image_is_labelled_alone(teacher):
+    """By its own batch statistics; of 513 images, batches of 256 would leave one."""
+    teaching = Teaching(recipe("sre2l-cifar", **{"labels.kind": "static", "labels.teacher": "train"}), [teacher], CPU)
+    some = images(171)
+    found = teaching.lesson(take_in(some, 0, 0, CPU, no_progress), 0, None).objective.static
+    assert (found.argmax(1) == some.labels).float().mean() > 0.9
+    one = images(1, classes=("ant",))
+    with pytest.raises(RecipeError, match="batch is 1, but each of .* at least 2 images of it; give a larger batch or"):
+        teaching.lesson(take_in(one, 0, 0, CPU, no_progress), 0, None)
+
+
 @pytest.mark.parametrize("labels", [Static(teacher="eval"), Fkd(5, 9, 0.5, "cutmix", 1.0, "eval")])
 def test_stored_labels(teacher, tmp_path, labels):
     some = images()
@@ -258,10 +289,6 @@ def test_a_batch_larger_than_the_set_is_the_whole_set():
     assert made.notes == ("batch 128 -> 18, the whole set, as published loaders do",)
     steps = run(what=plan(recipe(epochs=1, least_steps=7))).runs["convnet1"][0]
     assert len(steps.curve) == 7
-    rules = msgspec.structs.replace(recipe(epochs=2), least_steps=7, sources={})
-    assert len(run(what=plan(rules)).runs["convnet1"][0].curve) == 7
-    rules = msgspec.structs.replace(rules, sources=recipe(epochs=2).sources | {"least_steps": "ours"})
-    assert len(run(what=plan(rules)).runs["convnet1"][0].curve) == 2, "the user gave the number of epochs"
 
 
 def process(rank, world, port, place):
@@ -333,8 +360,15 @@ def test_labels_that_call_classes_otherwise_are_remarked_or_refused(tmp_path):
         run([(two, tmp_path / "two")], replace(two, name="tests"), rules)
 
 
-def test_without_a_teacher_its_normalisation_is_that_of_the_set(tmp_path, teacher):
+def test_unless_a_teacher_is_asked_the_normalisation_is_that_of_the_set(tmp_path, teacher):
     some = images()
     relabel(some.pixels(), Static(teacher="eval"), teacher, tmp_path, seed=0, device=CPU)
     made = run([(some, tmp_path)], what=plan(recipe("sre2l-cifar", **{"labels.kind": "static"})))
-    assert any(note.endswith("of the set itself, since no teacher was given") for note in made.notes)
+    said = "of the set itself, since no teacher is asked for labels"
+    assert any(note.endswith(said) for note in made.notes)
+    rules = recipe("sre2l-cifar", **{"labels.kind": "hard", "loss.kind": "cross_entropy"})
+    alone, beside = (run(what=plan(rules), teachers=teachers) for teachers in ((), [teacher]))
+    assert alone.runs["convnet1"][0].curve == beside.runs["convnet1"][0].curve, "a ceiling changes no student"
+    assert alone.notes == beside.notes
+    online = run(what=plan(recipe("sre2l-cifar")), teachers=[teacher])
+    assert not any(said in note for note in online.notes)
