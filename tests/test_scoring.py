@@ -121,6 +121,15 @@ def test_a_missing_class_is_uncovered_and_leaves_other_means_undefined():
     assert "classes-missing" in {c.code for c in result.cautions}
 
 
+@pytest.mark.parametrize("n_real", [1, 3, 5])
+def test_a_missing_class_of_few_real_images_is_uncovered_too(n_real):
+    """With k real images or fewer there are no balls, and none are needed."""
+    few = REAL.select(torch.cat([torch.arange(n_real), torch.arange(60, 180)]))
+    found = score(FAKE.select((FAKE.labels != 0).nonzero()[:, 0]), few, only("coverage")).score("coverage")
+    assert found.per_class[0][0] == 0.0
+    assert found.reference_value("iid") == pytest.approx(2 / 3 * iid_coverage(60, 10))
+
+
 def test_unlabelled_sets_have_dataset_scope_only():
     fake = dataclasses.replace(FAKE, labels=torch.zeros_like(FAKE.labels), classes=("all",), labelled=False)
     result = score(fake, REAL, only("coverage"))
