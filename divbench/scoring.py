@@ -230,9 +230,16 @@ def _measure(metric: Metric, settings: Parameters, unit: _Unit, cells: _Cells) -
     def value(rows: Tensor) -> float | None:
         return _finite(metric(unit.real, rows, **settings)) if len(rows) else metric.on_nothing
 
+    def of_control(rows: Tensor) -> float | None:
+        """None where the real rows it was made of have no value, such as the cosines of all-zero rows."""
+        try:
+            return value(rows)
+        except InputError:
+            return None
+
     cells.values.append([value(rows) for rows in unit.fakes])
     cells.left_out.append(left_out(metric, settings, unit.real, unit.fakes[0]) if len(unit.fakes) == 1 else [])
-    reference = {key: [value(rows) for rows in seeds] for key, seeds in unit.controls.items()}
+    reference = {key: [of_control(rows) for rows in seeds] for key, seeds in unit.controls.items()}
     if metric.iid is not None and (len(unit.fakes[0]) or metric.on_nothing is not None):
         reference["iid"] = [metric.iid(len(unit.real), len(unit.fakes[0]), **settings)]
     for key, values in reference.items():

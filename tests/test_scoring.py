@@ -147,6 +147,21 @@ def test_real_subset_is_drawn_once_with_the_seed_and_changes_the_digest():
     assert result.real.digest == score(FAKE, REAL, only("coverage", real_per_class=30)).real.digest
 
 
+def test_controls_that_drew_an_all_zero_real_row_have_no_cosine():
+    """The fault is not the candidate's, whose own values stand; its own all-zero rows are refused."""
+    real = make_embeddings(REAL.features * (torch.arange(180) % 60 >= 30)[:, None], REAL.labels, "real")
+    result = score(FAKE, real, only("cosine", "coverage"))
+    found = result.score("cosine")
+    assert found.value == score(FAKE, REAL, only("cosine")).score("cosine").value
+    assert found.reference_value("random") is None
+    assert found.reference_value("collapse") is not None
+    assert result.score("coverage").reference_value("random") is not None
+    (caution,) = [c for c in result.cautions if c.code == "zero-rows"]
+    assert "real: 90 of 180 embeddings are all zero" in caution.text
+    with pytest.raises(InputError, match="class c0: 10 of 10 embeddings are all zero"):
+        score(make_embeddings(FAKE.features * (FAKE.labels > 0)[:, None], FAKE.labels), REAL, only("cosine"))
+
+
 def test_no_controls_where_there_are_too_few_real_images():
     result = score(gaussian_classes(80, seed=2), REAL, only("coverage"))
     assert set(result.score("coverage").reference) == {"iid"}
