@@ -11,6 +11,7 @@ from divbench.statistics import jackknife_half_width, t_half_width
 
 _LEAVE_ONE_OUT = 200  # rows up to which a metric's own way of leaving each one out is quick, closed form or not
 _GROUPS = 20  # otherwise so many groups of rows are left out
+_ROUNDING = 1e-12  # half widths up to this share of the value are rounding
 _FEWEST = 5  # fewer images (or classes) than this carry no interval: leaving one out of three says too little
 
 
@@ -56,7 +57,7 @@ def interval(
         half, how = t_half_width([v for v in units if v is not None], level), f"t over {len(units)} classes"
     else:
         return None
-    if half == 0:  # no image or class makes a difference, which is no measure of how sure the value is
+    if half <= _ROUNDING * max(map(abs, present)):  # nothing makes a difference, which does not say how sure it is
         return None
     centre = sum(present) / len(present)
     return Interval(centre - half, centre + half, level, how, about)  # type: ignore[arg-type]

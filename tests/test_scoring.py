@@ -195,6 +195,14 @@ def test_no_interval_where_no_image_makes_a_difference():
     assert found.interval is None
 
 
+def test_no_interval_of_the_width_of_rounding():
+    """Three times 0.1 has a mean and a standard deviation that are off by an ulp."""
+    assert uncertainty.interval((0.1, 0.1, 0.1), (0.1,), [[]], 0.95) is None
+    assert uncertainty.interval((0.7,), [0.7] * 6, [[]], 0.95) is None
+    assert uncertainty.interval((0.0,), [0.0] * 6, [[]], 0.95) is None
+    assert uncertainty.interval((0.1, 0.1, 0.1 + 1e-9), (0.1,), [[]], 0.95) is not None
+
+
 def test_recall_has_no_jackknife_interval():
     """Leaving an image out enlarges the balls of its neighbours: measured, the jackknife is three times too wide."""
     assert score(FAKE, REAL, only("recall")).score("recall").interval is None
