@@ -22,7 +22,7 @@ from divbench.cautions import cautions
 from divbench.controls import CONTROLS
 from divbench.embedders import choose_device
 from divbench.embedders.embed import Embeddings
-from divbench.errors import InputError
+from divbench.errors import InputError, shorten
 from divbench.metrics import METRICS, Metric, Parameters
 from divbench.metrics._neighbours import Memory, remembering
 from divbench.protocol import Protocol, Scope, load_protocol, protocol_digest
@@ -76,7 +76,7 @@ def score(
         progress: called with a few words before each unit (class) is measured.
 
     Raises:
-        InputError: embedders, widths or classes differ, or a class has too few real images for k.
+        InputError: embedders, widths or classes differ, or a class has no real images, or too few for k.
         ProtocolError: a metric or setting that does not exist.
     """
     started = time.perf_counter()
@@ -158,6 +158,8 @@ def _check(sets: list[Embeddings], real: Embeddings) -> None:
             raise InputError(
                 f"{fake.name}: its classes are not those of {real.name}; map them with divbench.images.match_classes"
             )
+        if fake.labelled:
+            _check_every_class(real)
     if len({fake.labelled for fake in sets}) > 1:
         raise InputError("some sets have class labels and some have none; score them separately")
     counts = [torch.bincount(fake.labels, minlength=len(fake.classes)).tolist() for fake in sets]
@@ -168,6 +170,16 @@ def _check(sets: list[Embeddings], real: Embeddings) -> None:
                 "class: seeds of one entry have equal sizes; take the same number of each class (--ipc), or score them "
                 "separately"
             )
+
+
+def _check_every_class(real: Embeddings) -> None:
+    counts = torch.bincount(real.labels, minlength=len(real.classes))
+    empty = [real.classes[c] for c in (counts == 0).nonzero()[:, 0].tolist()]
+    if empty:
+        raise InputError(
+            f"{real.name}: has no image of {len(empty)} of {len(real.classes)} classes ({shorten(empty)}), against "
+            "which nothing can be scored; give real images of them, or leave these classes out with --common-classes"
+        )
 
 
 def real_rows(labels: Tensor, classes: int, per_class: int, seed: int) -> Tensor:

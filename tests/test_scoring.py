@@ -329,6 +329,16 @@ def test_a_class_with_too_few_real_images_for_k():
         score(FAKE, gaussian_classes(4, seed=1, name="real"), only("coverage"))
 
 
+def test_a_class_without_real_images():
+    """It would lower every mean over classes, whatever the candidate does."""
+    real = REAL.select((REAL.labels != 1).nonzero()[:, 0])
+    for fake in (FAKE, FAKE.select((FAKE.labels != 1).nonzero()[:, 0])):
+        with pytest.raises(InputError, match=r"real: has no image of 1 of 3 classes \(c1\).*--common-classes"):
+            score(fake, real, only("vendi"))
+    bare = dataclasses.replace(FAKE, labels=torch.zeros_like(FAKE.labels), classes=("all",), labelled=False)
+    assert score(bare, real, only("vendi")).scores
+
+
 def test_unknown_metrics_and_settings():
     with pytest.raises(ProtocolError, match="unknown metric 'coverge'; did you mean 'coverage'"):
         score(FAKE, REAL, only("coverage", metrics={"coverge": {}}))
