@@ -85,7 +85,7 @@ def _class_table(
     differences = [
         (before.name, after.name)
         for before, after in pairs
-        if before.ipc == after.ipc and values[before.name] and values[after.name]
+        if before.sizes == after.sizes and values[before.name] and values[after.name]
     ]
     columns = ["class", *values, *(f"{after} – {before}" for before, after in differences)]
     order = _order(results, pairs, [metric])
