@@ -40,6 +40,7 @@ class _Unit:
     scope: Scope
     real: Tensor
     fakes: list[Tensor]
+    labels: Tensor  # of the first set's rows
     controls: dict[str, list[Tensor]]  # name -> one matrix per seed
 
 
@@ -201,7 +202,8 @@ def _units(
             for key, seeds in controls.items():
                 together.setdefault(key, []).append(seeds)
             if "class" in scopes:
-                yield f"class {class_name}", _Unit("class", rows, fakes, controls)
+                own = sets[0].labels[sets[0].labels == c]
+                yield f"class {class_name}", _Unit("class", rows, fakes, own, controls)
         whole = {
             key: [torch.cat(parts) for parts in zip(*seeds, strict=True)]
             for key, seeds in together.items()
@@ -210,7 +212,7 @@ def _units(
     else:
         whole = _controls(real.features, len(sets[0].features), protocol, 0)
     if "dataset" in scopes:
-        yield "all classes", _Unit("dataset", real.features, [s.features for s in sets], whole)
+        yield "all classes", _Unit("dataset", real.features, [s.features for s in sets], sets[0].labels, whole)
 
 
 def _controls(real: Tensor, n: int, protocol: Protocol, unit: int) -> dict[str, list[Tensor]]:
@@ -250,7 +252,8 @@ def _measure(metric: Metric, settings: Parameters, unit: _Unit, cells: _Cells) -
             return None
 
     cells.values.append([value(rows) for rows in unit.fakes])
-    cells.left_out.append(left_out(metric, settings, unit.real, unit.fakes[0]) if len(unit.fakes) == 1 else [])
+    alone = len(unit.fakes) == 1
+    cells.left_out.append(left_out(metric, settings, unit.real, unit.fakes[0], unit.labels) if alone else [])
     reference = {key: [of_control(rows) for rows in seeds] for key, seeds in unit.controls.items()}
     if metric.iid is not None and (len(unit.fakes[0]) or metric.on_nothing is not None):
         reference["iid"] = [metric.iid(len(unit.real), len(unit.fakes[0]), **settings)]

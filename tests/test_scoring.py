@@ -178,6 +178,16 @@ def test_large_sets_are_left_out_in_groups_that_hold_every_class(monkeypatch):
     assert 0.2 < (grouped.high - grouped.low) / (whole.high - whole.low) < 1.5
 
 
+def test_the_order_of_classes_does_not_decide_which_rows_are_left_out_together(monkeypatch):
+    monkeypatch.setattr(uncertainty, "_LEAVE_ONE_OUT", 100)
+    fake = gaussian_classes(80, seed=2, apart=6)
+    mixed = fake.select(
+        torch.randperm(3, generator=torch.Generator().manual_seed(0)).repeat(80) * 80 + torch.arange(240) // 3
+    )
+    one, other = (score(s, REAL, only("vendi")).score("vendi", "dataset").interval for s in (fake, mixed))
+    assert (one.low, one.high) == pytest.approx((other.low, other.high), rel=1e-9)
+
+
 def test_the_level_of_the_protocol_sets_the_width():
     wide, narrow = (
         score(FAKE, REAL, only("coverage", level=level)).score("coverage").interval for level in (0.99, 0.5)
