@@ -37,7 +37,7 @@ class Held(NamedTuple):
         if not is_accuracy(self.score.metric):
             return None
         trained = self.result.accuracy(self.score.metric.removeprefix(ACCURACY))
-        return trained and trained.real
+        return None if trained is None else trained.real
 
 
 def is_accuracy(metric: str) -> bool:
