@@ -37,6 +37,7 @@ def cautions(sets: Sequence[Embeddings], real: Embeddings, scores: Sequence[Scor
         yield from _lossy(fake)
         yield from _own_judge(fake, real)
     yield from _skipped(real)
+    yield from _zero_rows(real)
 
 
 def _missing_classes(fake: Embeddings) -> Iterator[Caution]:
@@ -142,6 +143,17 @@ def _near(thumbnails: Tensor, others: Tensor) -> Tensor:
 def _skipped(images: Embeddings) -> Iterator[Caution]:
     if images.skipped:
         yield Caution("skipped", f"{images.name}: {len(images.skipped)} unreadable files were left out")
+
+
+def _zero_rows(real: Embeddings) -> Iterator[Caution]:
+    """Scores do not suffer: metrics made of cosines look at synthetic rows alone, and at controls."""
+    zero = int((real.features == 0).all(1).sum())
+    if zero:
+        yield Caution(
+            "zero-rows",
+            f"{real.name}: {zero} of {len(real)} embeddings are all zero (blank images?) and have no cosine: controls "
+            "that drew one have no value of metrics made of cosines",
+        )
 
 
 def _lossy(fake: Embeddings) -> Iterator[Caution]:

@@ -1,6 +1,6 @@
 """What may be compared, and what differs between two entries, class by class. No torch in here."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -93,8 +93,7 @@ def gain_between(
 
 def check_equal_sizes(before: Result, after: Result) -> None:
     """Raise `ResultError` where some class, or the whole, has another number of images."""
-    sizes = [{(record.count, record.per_class) for record in result.sets} for result in (before, after)]
-    if sizes[0] != sizes[1]:
+    if before.sizes != after.sizes:
         raise ResultError(
             f"{before.name} and {after.name} have unequal images per class, which by itself moves coverage and Vendi; "
             "score both with the same --ipc"
@@ -104,21 +103,21 @@ def check_equal_sizes(before: Result, after: Result) -> None:
 def before_and_after(results: Sequence[Result]) -> list[tuple[Result, Result]]:
     """Pairs whose names say that one is the other with something added: ``SRe2L`` and ``SRe2L + DiRe``.
 
-    Of equal images per class only. The longest name that fits is taken: ``a+b+c`` is ``a+b`` with something added.
+    Of equal images of each class only. The longest name that fits is taken: ``a+b+c`` is ``a+b`` with something added.
     """
     pairs = []
     for after in results:
-        fitting = [one for one in results if _extends(one.name, after.name) and one.ipc == after.ipc]
+        fitting = [one for one in results if _extends(one.name, after.name) and one.sizes == after.sizes]
         if fitting:
             pairs.append((max(fitting, key=lambda one: len(one.name)), after))
     return pairs
 
 
 def by_ipc(results: Sequence[Result]) -> list[list[Result]]:
-    """Entries of equal images per class, in their order."""
-    groups: dict[tuple[int, int] | None, list[Result]] = {}
+    """Entries with as many images of each class, in their order."""
+    groups: dict[Hashable, list[Result]] = {}
     for result in results:
-        groups.setdefault(result.ipc, []).append(result)
+        groups.setdefault(result.sizes, []).append(result)
     return list(groups.values())
 
 

@@ -253,6 +253,11 @@ class Result(Struct, frozen=True, forbid_unknown_fields=True):
         counts = [n for record in self.sets for n in record.per_class]
         return (min(counts), max(counts)) if counts else None
 
+    @property
+    def sizes(self) -> frozenset[tuple[int, tuple[int, ...]]]:
+        """Numbers of images, in all and of each class, over the sets: entries of equal sizes compare."""
+        return frozenset((record.count, record.per_class) for record in self.sets)
+
     def _repr_html_(self) -> str:
         from divbench.report.render import render
         from divbench.report.tables import score_table

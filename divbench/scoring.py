@@ -22,7 +22,7 @@ from divbench.cautions import cautions
 from divbench.controls import CONTROLS
 from divbench.embedders import choose_device
 from divbench.embedders.embed import Embeddings
-from divbench.errors import InputError
+from divbench.errors import InputError, shorten
 from divbench.metrics import METRICS, Metric, Parameters
 from divbench.metrics._neighbours import Memory, remembering
 from divbench.protocol import Protocol, Scope, load_protocol, protocol_digest
@@ -40,6 +40,7 @@ class _Unit:
     scope: Scope
     real: Tensor
     fakes: list[Tensor]
+    labels: Tensor  # of the first set's rows
     controls: dict[str, list[Tensor]]  # name -> one matrix per seed
 
 
@@ -76,7 +77,7 @@ def score(
         progress: called with a few words before each unit (class) is measured.
 
     Raises:
-        InputError: embedders, widths or classes differ, or a class has too few real images for k.
+        InputError: embedders, widths or classes differ, or a class has no real images, or too few for k.
         ProtocolError: a metric or setting that does not exist.
     """
     started = time.perf_counter()
@@ -158,6 +159,8 @@ def _check(sets: list[Embeddings], real: Embeddings) -> None:
             raise InputError(
                 f"{fake.name}: its classes are not those of {real.name}; map them with divbench.images.match_classes"
             )
+        if fake.labelled:
+            _check_every_class(real)
     if len({fake.labelled for fake in sets}) > 1:
         raise InputError("some sets have class labels and some have none; score them separately")
     counts = [torch.bincount(fake.labels, minlength=len(fake.classes)).tolist() for fake in sets]
@@ -168,6 +171,16 @@ def _check(sets: list[Embeddings], real: Embeddings) -> None:
                 "class: seeds of one entry have equal sizes; take the same number of each class (--ipc), or score them "
                 "separately"
             )
+
+
+def _check_every_class(real: Embeddings) -> None:
+    counts = torch.bincount(real.labels, minlength=len(real.classes))
+    empty = [real.classes[c] for c in (counts == 0).nonzero()[:, 0].tolist()]
+    if empty:
+        raise InputError(
+            f"{real.name}: has no image of {len(empty)} of {len(real.classes)} classes ({shorten(empty)}), against "
+            "which nothing can be scored; give real images of them, or leave these classes out with --common-classes"
+        )
 
 
 def real_rows(labels: Tensor, classes: int, per_class: int, seed: int) -> Tensor:
@@ -189,7 +202,8 @@ def _units(
             for key, seeds in controls.items():
                 together.setdefault(key, []).append(seeds)
             if "class" in scopes:
-                yield f"class {class_name}", _Unit("class", rows, fakes, controls)
+                own = sets[0].labels[sets[0].labels == c]
+                yield f"class {class_name}", _Unit("class", rows, fakes, own, controls)
         whole = {
             key: [torch.cat(parts) for parts in zip(*seeds, strict=True)]
             for key, seeds in together.items()
@@ -198,7 +212,7 @@ def _units(
     else:
         whole = _controls(real.features, len(sets[0].features), protocol, 0)
     if "dataset" in scopes:
-        yield "all classes", _Unit("dataset", real.features, [s.features for s in sets], whole)
+        yield "all classes", _Unit("dataset", real.features, [s.features for s in sets], sets[0].labels, whole)
 
 
 def _controls(real: Tensor, n: int, protocol: Protocol, unit: int) -> dict[str, list[Tensor]]:
@@ -230,9 +244,17 @@ def _measure(metric: Metric, settings: Parameters, unit: _Unit, cells: _Cells) -
     def value(rows: Tensor) -> float | None:
         return _finite(metric(unit.real, rows, **settings)) if len(rows) else metric.on_nothing
 
+    def of_control(rows: Tensor) -> float | None:
+        """None where the real rows it was made of have no value, such as the cosines of all-zero rows."""
+        try:
+            return value(rows)
+        except InputError:
+            return None
+
     cells.values.append([value(rows) for rows in unit.fakes])
-    cells.left_out.append(left_out(metric, settings, unit.real, unit.fakes[0]) if len(unit.fakes) == 1 else [])
-    reference = {key: [value(rows) for rows in seeds] for key, seeds in unit.controls.items()}
+    alone = len(unit.fakes) == 1
+    cells.left_out.append(left_out(metric, settings, unit.real, unit.fakes[0], unit.labels) if alone else [])
+    reference = {key: [of_control(rows) for rows in seeds] for key, seeds in unit.controls.items()}
     if metric.iid is not None and (len(unit.fakes[0]) or metric.on_nothing is not None):
         reference["iid"] = [metric.iid(len(unit.real), len(unit.fakes[0]), **settings)]
     for key, values in reference.items():

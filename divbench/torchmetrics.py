@@ -21,6 +21,18 @@ from divbench.metrics.similarity import cosine
 from divbench.metrics.vendi import vendi
 
 
+def _check_labels(name: str, labels: Tensor, num_classes: int) -> None:
+    """Raise `InputError` where labels are no whole numbers, or not those of ``num_classes`` classes."""
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise InputError(f"expected whole numbers as {name}, got {labels.dtype}; give class indices as int64")
+    outside = labels[(labels < 0) | (labels >= num_classes)]
+    if len(outside):
+        raise InputError(
+            f"expected {name} from 0 to {num_classes - 1}, got {int(outside[0])} ({len(outside)} of {len(labels)} are "
+            f"outside); give class indices, or a num_classes other than {num_classes}"
+        )
+
+
 class _OfRows(torchmetrics.Metric):
     """Collects synthetic rows and their labels; the mean over classes, or one value of all rows.
 
@@ -40,7 +52,11 @@ class _OfRows(torchmetrics.Metric):
         self.add_state("labels", default=[], dist_reduce_fx="cat")
 
     def update(self, features: Tensor, labels: Tensor | None = None) -> None:
-        """Take embeddings [B, D] of synthetic images and, for class scope, their labels [B]."""
+        """Take embeddings [B, D] of synthetic images and, for class scope, their labels [B].
+
+        Raises:
+            InputError: shapes are others, or at class scope labels are missing or no class indices.
+        """
         if labels is None:
             if self.num_classes is not None:
                 raise InputError(f"{type(self).__name__}(num_classes={self.num_classes}) needs labels in update()")
@@ -49,6 +65,8 @@ class _OfRows(torchmetrics.Metric):
             raise InputError(
                 f"expected features [B, D] and labels [B], got {tuple(features.shape)}, {tuple(labels.shape)}"
             )
+        if self.num_classes is not None:
+            _check_labels("labels", labels, self.num_classes)
         self.features.append(features.detach())
         self.labels.append(labels.detach())
 
@@ -96,6 +114,9 @@ class Coverage(_OfRows):
         real: [N, D] embeddings of real images.
         real_labels: [N] their classes, for class scope.
         k: neighbours that set the radius of each real ball.
+
+    Raises:
+        InputError: at class scope ``real_labels`` are missing, not one for each row, or no class indices.
     """
 
     higher_is_better = True
@@ -109,10 +130,17 @@ class Coverage(_OfRows):
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes, **kwargs)
-        if num_classes is not None and real_labels is None:
-            raise InputError(f"Coverage(num_classes={num_classes}) needs real_labels")
         self.k = k
-        parts = [real] if num_classes is None else [real[real_labels == c] for c in range(num_classes)]
+        parts = [real]
+        if num_classes is not None:
+            if real_labels is None:
+                raise InputError(f"Coverage(num_classes={num_classes}) needs real_labels")
+            if real_labels.shape != real.shape[:1]:
+                raise InputError(
+                    f"expected real [N, D] and real_labels [N], got {tuple(real.shape)}, {tuple(real_labels.shape)}"
+                )
+            _check_labels("real_labels", real_labels, num_classes)
+            parts = [real[real_labels == c] for c in range(num_classes)]
         self._parts = [part.detach().clone() for part in parts]
 
     def _value(self, rows: Tensor, label: int | None) -> float:

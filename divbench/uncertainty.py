@@ -11,13 +11,15 @@ from divbench.statistics import jackknife_half_width, t_half_width
 
 _LEAVE_ONE_OUT = 200  # rows up to which a metric's own way of leaving each one out is quick, closed form or not
 _GROUPS = 20  # otherwise so many groups of rows are left out
+_ROUNDING = 1e-12  # half widths up to this share of the value are rounding
 _FEWEST = 5  # fewer images (or classes) than this carry no interval: leaving one out of three says too little
 
 
-def left_out(metric: Metric, settings: Parameters, real: Tensor, fake: Tensor) -> list[float]:
+def left_out(metric: Metric, settings: Parameters, real: Tensor, fake: Tensor, labels: Tensor) -> list[float]:
     """Values with each row, or each of `_GROUPS` groups of rows, left out; empty where that says nothing.
 
-    Groups take every `_GROUPS`-th row, so that each holds rows of all classes where the rows come class by class.
+    Groups take every `_GROUPS`-th row in the order of ``labels`` [n], so that each holds as many rows of a class as
+    any other, up to one; inside a class the order of the rows decides which are left out together.
     """
     n = len(fake)
     if n < _FEWEST or not metric.jackknife:
@@ -25,7 +27,7 @@ def left_out(metric: Metric, settings: Parameters, real: Tensor, fake: Tensor) -
     values = metric.left_out(real, fake, **settings) if n <= _LEAVE_ONE_OUT or metric.closed_form else None
     if values is None:
         groups = min(n, _GROUPS)
-        member = torch.arange(n, device=fake.device) % groups
+        member = labels.argsort(stable=True).argsort() % groups
         values = torch.tensor([metric(real, fake[member != g], **settings) for g in range(groups)], dtype=torch.float64)
     return values.tolist() if bool(torch.isfinite(values).all()) else []
 
@@ -56,7 +58,7 @@ def interval(
         half, how = t_half_width([v for v in units if v is not None], level), f"t over {len(units)} classes"
     else:
         return None
-    if half == 0:  # no image or class makes a difference, which is no measure of how sure the value is
+    if half <= _ROUNDING * max(map(abs, present)):  # nothing makes a difference, which does not say how sure it is
         return None
     centre = sum(present) / len(present)
     return Interval(centre - half, centre + half, level, how, about)  # type: ignore[arg-type]

@@ -1,5 +1,7 @@
 """Small results made by hand, for tests of everything that only reads them."""
 
+import msgspec
+
 from divbench.origin import Origin
 from divbench.protocol import Protocol, protocol_digest
 from divbench.results import SCHEMA, Caution, Environment, Interval, Result, Score, SetRecord
@@ -33,6 +35,12 @@ def make_origin(**changes):
         "versions": {"commit": "c0ffee" * 6},
     }  # fmt: skip
     return Origin(**{**fields, **changes})
+
+
+def uneven(result, counts):
+    """The result with so many images of each class."""
+    sets = tuple(msgspec.structs.replace(one, count=sum(counts), per_class=counts) for one in result.sets)
+    return msgspec.structs.replace(result, sets=sets)
 
 
 def make_result(name="entry", scores=None, ipc=10, protocol=PROTOCOL, real_digest="r" * 64, cautions=(), sets=1):

@@ -121,6 +121,15 @@ def test_a_missing_class_is_uncovered_and_leaves_other_means_undefined():
     assert "classes-missing" in {c.code for c in result.cautions}
 
 
+@pytest.mark.parametrize("n_real", [1, 3, 5])
+def test_a_missing_class_of_few_real_images_is_uncovered_too(n_real):
+    """With k real images or fewer there are no balls, and none are needed."""
+    few = REAL.select(torch.cat([torch.arange(n_real), torch.arange(60, 180)]))
+    found = score(FAKE.select((FAKE.labels != 0).nonzero()[:, 0]), few, only("coverage")).score("coverage")
+    assert found.per_class[0][0] == 0.0
+    assert found.reference_value("iid") == pytest.approx(2 / 3 * iid_coverage(60, 10))
+
+
 def test_unlabelled_sets_have_dataset_scope_only():
     fake = dataclasses.replace(FAKE, labels=torch.zeros_like(FAKE.labels), classes=("all",), labelled=False)
     result = score(fake, REAL, only("coverage"))
@@ -136,6 +145,21 @@ def test_real_subset_is_drawn_once_with_the_seed_and_changes_the_digest():
     assert result.score("coverage").n_real == (30, 30)
     assert result.protocol_digest != score(FAKE, REAL, only("coverage")).protocol_digest
     assert result.real.digest == score(FAKE, REAL, only("coverage", real_per_class=30)).real.digest
+
+
+def test_controls_that_drew_an_all_zero_real_row_have_no_cosine():
+    """The fault is not the candidate's, whose own values stand; its own all-zero rows are refused."""
+    real = make_embeddings(REAL.features * (torch.arange(180) % 60 >= 30)[:, None], REAL.labels, "real")
+    result = score(FAKE, real, only("cosine", "coverage"))
+    found = result.score("cosine")
+    assert found.value == score(FAKE, REAL, only("cosine")).score("cosine").value
+    assert found.reference_value("random") is None
+    assert found.reference_value("collapse") is not None
+    assert result.score("coverage").reference_value("random") is not None
+    (caution,) = [c for c in result.cautions if c.code == "zero-rows"]
+    assert "real: 90 of 180 embeddings are all zero" in caution.text
+    with pytest.raises(InputError, match="class c0: 10 of 10 embeddings are all zero"):
+        score(make_embeddings(FAKE.features * (FAKE.labels > 0)[:, None], FAKE.labels), REAL, only("cosine"))
 
 
 def test_no_controls_where_there_are_too_few_real_images():
@@ -154,6 +178,16 @@ def test_large_sets_are_left_out_in_groups_that_hold_every_class(monkeypatch):
     assert 0.2 < (grouped.high - grouped.low) / (whole.high - whole.low) < 1.5
 
 
+def test_the_order_of_classes_does_not_decide_which_rows_are_left_out_together(monkeypatch):
+    monkeypatch.setattr(uncertainty, "_LEAVE_ONE_OUT", 100)
+    fake = gaussian_classes(80, seed=2, apart=6)
+    mixed = fake.select(
+        torch.randperm(3, generator=torch.Generator().manual_seed(0)).repeat(80) * 80 + torch.arange(240) // 3
+    )
+    one, other = (score(s, REAL, only("vendi")).score("vendi", "dataset").interval for s in (fake, mixed))
+    assert (one.low, one.high) == pytest.approx((other.low, other.high), rel=1e-9)
+
+
 def test_the_level_of_the_protocol_sets_the_width():
     wide, narrow = (
         score(FAKE, REAL, only("coverage", level=level)).score("coverage").interval for level in (0.99, 0.5)
@@ -169,6 +203,14 @@ def test_no_interval_where_no_image_makes_a_difference():
     found = score(fake, REAL, only("precision")).score("precision")
     assert found.value == 1
     assert found.interval is None
+
+
+def test_no_interval_of_the_width_of_rounding():
+    """Three times 0.1 has a mean and a standard deviation that are off by an ulp."""
+    assert uncertainty.interval((0.1, 0.1, 0.1), (0.1,), [[]], 0.95) is None
+    assert uncertainty.interval((0.7,), [0.7] * 6, [[]], 0.95) is None
+    assert uncertainty.interval((0.0,), [0.0] * 6, [[]], 0.95) is None
+    assert uncertainty.interval((0.1, 0.1, 0.1 + 1e-9), (0.1,), [[]], 0.95) is not None
 
 
 def test_recall_has_no_jackknife_interval():
@@ -295,6 +337,16 @@ def test_labelled_and_unlabelled_seeds_do_not_mix():
 def test_a_class_with_too_few_real_images_for_k():
     with pytest.raises(InputError, match="class c0: k = 5 neighbours .* there are 4; give more"):
         score(FAKE, gaussian_classes(4, seed=1, name="real"), only("coverage"))
+
+
+def test_a_class_without_real_images():
+    """It would lower every mean over classes, whatever the candidate does."""
+    real = REAL.select((REAL.labels != 1).nonzero()[:, 0])
+    for fake in (FAKE, FAKE.select((FAKE.labels != 1).nonzero()[:, 0])):
+        with pytest.raises(InputError, match=r"real: has no image of 1 of 3 classes \(c1\).*--common-classes"):
+            score(fake, real, only("vendi"))
+    bare = dataclasses.replace(FAKE, labels=torch.zeros_like(FAKE.labels), classes=("all",), labelled=False)
+    assert score(bare, real, only("vendi")).scores
 
 
 def test_unknown_metrics_and_settings():

@@ -80,6 +80,31 @@ def test_what_is_missing_is_said():
         VendiScore(3).update(fake, labels[:3])
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda labels: labels + 1, r"from 0 to 2, got 3 \(\d+ of \d+ are outside\)"),
+        (lambda labels: labels - 1, "from 0 to 2, got -1"),
+        (lambda labels: labels + 0.5, "expected whole numbers as .*, got torch.float32"),
+        (lambda labels: labels > 0, "got torch.bool"),
+    ],
+)
+def test_no_row_is_dropped_for_its_label(change, message):
+    real, real_labels, fake, labels = scene()
+    with pytest.raises(InputError, match=message):
+        VendiScore(CLASSES).update(fake, change(labels))
+    with pytest.raises(InputError, match=message):
+        Coverage(real, change(real_labels), CLASSES)
+    VendiScore().update(fake, change(labels))  # dataset scope does not look at them
+
+
+def test_narrow_integers_are_labels():
+    real, real_labels, fake, labels = scene()
+    metric = Coverage(real, real_labels.to(torch.uint8), CLASSES)
+    metric.update(fake, labels.to(torch.uint8))
+    assert float(metric.compute()) == pytest.approx(by_class(coverage, real, real_labels, fake, labels), rel=1e-14)
+
+
 def _process(rank, folder):
     os.environ["MASTER_ADDR"] = "127.0.0.1"
     torch.set_num_threads(1)

@@ -48,8 +48,9 @@ def told_apart(result: Result, held: Sequence[Result]) -> str:
 
 
 def groups_of(held: Sequence[Result]) -> list[list[int]]:
-    """Places of the entries of equal images per class, which have yardsticks and controls in common."""
-    return [[i for i, one in enumerate(held) if one.ipc == ipc] for ipc in dict.fromkeys(one.ipc for one in held)]
+    """Places of the entries with as many images of each class, which have yardsticks and controls in common."""
+    sizes = [one.sizes for one in held]
+    return [[i for i, own in enumerate(sizes) if own == group] for group in dict.fromkeys(sizes)]
 
 
 def score_of(result: Result, metric: str, scope: Scope) -> Score | None:

@@ -81,7 +81,17 @@ def match_classes(
 def match_sets(
     sets: Sequence[ImageSet], real: ImageSet, how: str | None = None, common: bool = False
 ) -> tuple[list[ImageSet], ImageSet]:
-    """The sets with labels over the classes of the real set, which is restricted to them where only some are common."""
+    """The sets with labels over the classes of the real set, which is restricted to them where only some are common.
+
+    Args:
+        sets, real: without labels in some set, all come back as they are.
+        how: as for `match_classes`.
+        common: keep only the classes of which every one has images.
+
+    Raises:
+        InputError: as `match_classes`; or the sets have different classes in common with the real set, or the real set
+            no image of any.
+    """
     if not all(fake.labelled for fake in sets):
         return list(sets), real
     matches = [match_classes(fake, real.classes, how=how, common=common) for fake in sets]
@@ -91,7 +101,19 @@ def match_sets(
                 f"{match.fake.name} and {matches[0].fake.name} have different classes in common with {real.name}; "
                 "score them separately"
             )
-    return [replace(m.fake, notes=(*m.fake.notes, m.note)) for m in matches], matches[0].restrict(real)
+    fakes, truth = [replace(m.fake, notes=(*m.fake.notes, m.note)) for m in matches], matches[0].restrict(real)
+    return _with_real_images(fakes, truth) if common else (fakes, truth)
+
+
+def _with_real_images(fakes: list[ImageSet], real: ImageSet) -> tuple[list[ImageSet], ImageSet]:
+    """All sets with only the classes of which the real set has images."""
+    kept = real.labels.unique().tolist()
+    if len(kept) == len(real.classes):
+        return fakes, real
+    classes, new = tuple(real.classes[label] for label in kept), {label: i for i, label in enumerate(kept)}
+    note = f"left out for want of real images: {shorten([name for name in real.classes if name not in classes])}"
+    fakes = [replace(_relabel(fake, new, classes), notes=(*fake.notes, note)) for fake in fakes]
+    return fakes, _relabel(real, new, classes)
 
 
 def take_per_class(images: ImageSet, n: int) -> ImageSet:

@@ -26,14 +26,16 @@ def _in_real_balls(real: Tensor, fake: Tensor, k: int, closed: bool) -> Hits:
 def iid_coverage(n_real: int, n_fake: int, k: int = 5, closed: bool = False) -> float:
     """Expected coverage of a synthetic set drawn from the very law of the real one, whatever that law is.
 
-    1 - prod_{i=1..k} (N - i) / (N + M - i), for continuous laws (no ties, so open and closed balls agree). It is a
-    yardstick and no upper bound: well spread points can do better.
+    1 - prod_{i=1..k} (N - i) / (N + M - i), for continuous laws (no ties, so open and closed balls agree); 0 for
+    M = 0, whatever N is. It is a yardstick and no upper bound: well spread points can do better.
 
     >>> round(iid_coverage(5000, 10), 5)
     0.00995
     >>> round(iid_coverage(500, 50), 4)
     0.3808
     """
+    if n_fake == 0:
+        return 0.0
     product = 1.0
     for i in range(1, k + 1):
         product *= (n_real - i) / (n_real + n_fake - i)

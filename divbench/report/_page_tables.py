@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from divbench.comparison import by_ipc, class_means
+from divbench.comparison import by_ipc, class_means, per_set
 from divbench.protocol import Scope
 from divbench.report.cells import CellText, PageRow, PageTable, page_table
 from divbench.report.cost import cost_table
@@ -81,11 +81,11 @@ def _class_table(
 ) -> PageTable:
     """A row for each class, a column for each entry, then the differences of pairs."""
     scale, unit = (100, " %") if metric.startswith(ACCURACY) else (1, "")
-    values = {result.name: class_means(result.score(metric)) for result in results}
+    values = {result.name: class_means(per_set(result, result.score(metric))) for result in results}
     differences = [
         (before.name, after.name)
         for before, after in pairs
-        if before.ipc == after.ipc and values[before.name] and values[after.name]
+        if before.sizes == after.sizes and values[before.name] and values[after.name]
     ]
     columns = ["class", *values, *(f"{after} – {before}" for before, after in differences)]
     order = _order(results, pairs, [metric])
@@ -105,7 +105,7 @@ def _order(results: Sequence[Result], pairs: Sequence[tuple[Result, Result]], me
     """Classes by the first pair's difference, or by the first entry's value, from the least to the greatest."""
     everything = list(range(len(results[0].classes)))
     for metric in metrics:
-        values = [class_means(result.score(metric)) for result in (pairs[0] if pairs else results[:1])]
+        values = [class_means(per_set(result, result.score(metric))) for result in (pairs[0] if pairs else results[:1])]
         if all(values):
             height = [last - first for first, last in zip(values[0], values[-1], strict=True)] if pairs else values[0]
             return sorted(everything, key=lambda label: height[label])

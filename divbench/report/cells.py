@@ -1,11 +1,12 @@
 """A table cell by cell, as the templates of pages want it. No torch in here."""
 
+import re
 from typing import NamedTuple
 
 from divbench.report.render import Table, shown_notes, sort_key, text
 from divbench.wording import REFERENCES
 
-_REFERENCE_ROWS = {f"({title})" for title in REFERENCES.values()}
+_REFERENCE_ROW = re.compile(rf"\((?:{'|'.join(map(re.escape, REFERENCES.values()))})(?:: .+)?\)")
 
 
 class CellText(NamedTuple):
@@ -37,7 +38,7 @@ def page_table(table: Table) -> PageTable:
     rows = [
         PageRow(
             [CellText(text(cell), sort_key(cell), (i, j) in table.bold) for j, cell in enumerate(row)],
-            "ref" if row[0] in _REFERENCE_ROWS else "",
+            "ref" if _REFERENCE_ROW.fullmatch(str(row[0])) else "",
         )
         for i, row in enumerate(table.rows)
     ]

@@ -1,5 +1,6 @@
 """Tables as papers lay them out: methods by images per class, and networks by methods. No torch in here."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from divbench.errors import ResultError
 from divbench.protocol import Scope
 from divbench.report import footnotes
 from divbench.report.parts import (
+    Held,
     Row,
     bold_cells,
     by_metric,
@@ -22,34 +24,42 @@ from divbench.report.parts import (
     measured,
     narrowed,
     pairs_of,
+    reference_rows,
     span,
     stacked,
 )
-from divbench.report.render import Cell, Measured, Table
+from divbench.report.render import Measured, Table
 from divbench.results import ACCURACY, Result, Score
 from divbench.wording import REFERENCES
 
-Ipc = tuple[int, int]
+Sizes = frozenset[tuple[int, tuple[int, ...]]]
+
+
+class _Group(NamedTuple):
+    """Entries with as many images of each class, by their names."""
+
+    title: str
+    sizes: Sizes
+    entries: dict[str, Result]
 
 
 class _Series(NamedTuple):
-    """One metric of all entries at one number of images per class; a column of the table, or a row."""
+    """One metric of all entries of a group; a column of the table, or a row."""
 
     title: str
     metric: str
-    ipc: Ipc
-    entries: dict[str, Result]
+    group: _Group
 
     def scores(self) -> dict[str, Score]:
         """Of the entries that have the metric, by their names."""
-        held = {name: by_metric(result) for name, result in self.entries.items()}
+        held = {name: by_metric(result) for name, result in self.group.entries.items()}
         return {name: scores[self.metric] for name, scores in held.items() if self.metric in scores}
 
 
 class _Changes(NamedTuple):
-    """What entries add to others: names of before and after -> (images per class, metric) -> the difference."""
+    """What entries add to others: names of before and after -> (sizes, metric) -> the difference."""
 
-    cells: dict[tuple[str, str], dict[tuple[Ipc, str], Measured]]
+    cells: dict[tuple[str, str], dict[tuple[Sizes, str], Measured]]
     notes: list[str]
 
 
@@ -76,7 +86,7 @@ def tables_by_ipc(
     tables = []
     for score in shown:
         entries = narrowed(results, [score])
-        series = [_Series(f"IPC {span(ipc)}", score.metric, ipc, held) for ipc, held in _by_ipc(entries).items()]
+        series = [_Series(group.title, score.metric, group) for group in _groups(entries)]
         rows, rules = _rows(series, changes, [r.name for r in entries])
         real = next((f", against {r.real.name}" for r in entries if r.real is not None), "")
         tables.append(
@@ -112,10 +122,10 @@ def tables_by_network(
     entries = narrowed(results, shown)
     changes = _changes(entries) if pairs else _Changes({}, [])
     tables = []
-    for ipc, held in _by_ipc(entries).items():
-        series = [_Series(s.metric.removeprefix(ACCURACY), s.metric, ipc, held) for s in shown]
-        rows, _ = _rows(series, changes, list(held))
-        measure = f"accuracy % ↑, IPC {span(ipc)}"
+    for group in _groups(entries):
+        series = [_Series(s.metric.removeprefix(ACCURACY), s.metric, group) for s in shown]
+        rows, _ = _rows(series, changes, list(group.entries))
+        measure = f"accuracy % ↑, {group.title}"
         tables.append(
             Table(
                 title=f"{measure}, {scope} scope",
@@ -130,14 +140,16 @@ def tables_by_network(
     return tables
 
 
-def _by_ipc(results: Sequence[Result]) -> dict[Ipc, dict[str, Result]]:
-    """Images per class, in rising order -> name -> result; raises `ResultError` where that is no table."""
+def _groups(results: Sequence[Result]) -> list[_Group]:
+    """In rising order of images per class; raises `ResultError` where that is no table."""
     check_comparable([replace(result, accuracies=()) for result in results])
-    held: dict[Ipc, dict[str, Result]] = {}
+    held: dict[Sizes, dict[str, Result]] = {}
+    spans: dict[Sizes, tuple[int, int]] = {}
     for result in results:
         if result.ipc is None:
             raise ResultError(f"{result.name}: its images have no labels and so no number per class; leave out --by")
-        entries = held.setdefault(result.ipc, {})
+        spans[result.sizes] = result.ipc
+        entries = held.setdefault(result.sizes, {})
         if result.name in entries:
             raise ResultError(
                 f"two results are both {result.name} with {span(result.ipc)} images per class; give one of them, give "
@@ -146,16 +158,19 @@ def _by_ipc(results: Sequence[Result]) -> dict[Ipc, dict[str, Result]]:
         entries[result.name] = result
     for entries in held.values():
         check_comparable(list(entries.values()))
-    return dict(sorted(held.items()))
+    alike = Counter(spans.values())
+    return [
+        _Group(f"IPC {span(ipc)}" + (f", {max(sizes)[0]} images" if alike[ipc] > 1 else ""), sizes, held[sizes])
+        for sizes, ipc in sorted(spans.items(), key=lambda one: one[1])
+    ]
 
 
 def _changes(results: Sequence[Result]) -> _Changes:
-    cells: dict[tuple[str, str], dict[tuple[Ipc, str], Measured]] = {}
+    cells: dict[tuple[str, str], dict[tuple[Sizes, str], Measured]] = {}
     found = pairs_of(results)
     for before, after in found:
-        if after.ipc is not None:
-            own = {(after.ipc, metric): cell for metric, cell in change(before, after).items()}
-            cells.setdefault((before.name, after.name), {}).update(own)
+        own = {(after.sizes, metric): cell for metric, cell in change(before, after).items()}
+        cells.setdefault((before.name, after.name), {}).update(own)
     return _Changes(cells, [f"Δ: {footnotes.change_note([one for pair in found for one in pair])}"])
 
 
@@ -169,34 +184,35 @@ def _rows(series: Sequence[_Series], changes: _Changes, names: Sequence[str]) ->
         for name in family:
             rows.append(Row([name, *(measured(held[name]) if name in held else None for held in scores)], "entry"))
             for pair, found in changes.cells.items():
-                cells = [found.get((one.ipc, one.metric)) for one in series]
+                cells = [found.get((one.group.sizes, one.metric)) for one in series]
                 if pair[1] == name and any(cells):
                     rows.append(Row([change_name(*pair), *cells]))
         groups.append(rows)
     references = []
-    for key, title in REFERENCES.items():
-        values = [_reference(held, key) for held in scores]
-        if any(value is not None for value in values):
-            references.append(Row([f"({title})", *values]))
+    own = [
+        (name, {c: Held(one.group.entries[name], scores[c][name]) for c, one in enumerate(series) if name in scores[c]})
+        for name in dict.fromkeys(names)
+    ]
+    for key in REFERENCES:
+        for title, there in reference_rows(own, key):
+            values = [there[c].reference_value(key) if c in there else None for c in range(len(series))]
+            if any(value is not None for value in values):
+                references.append(Row([title, *values]))
     return stacked(groups, references)
-
-
-def _reference(scores: dict[str, Score], key: str) -> Cell:
-    return next((score.reference_value(key) for score in scores.values() if key in score.reference), None)
 
 
 def _notes_of(series: Sequence[_Series], changes: _Changes) -> list[str]:
     """How to read the numbers; students may have been trained otherwise where images per class are others."""
-    held = {one.ipc: list(one.entries.values()) for one in series}
-    results = [result for own in held.values() for result in own]
+    groups = list({one.group.sizes: one.group for one in series}.values())
+    results = [result for group in groups for result in group.entries.values()]
     recipes: dict[str, list[str]] = {}
-    for ipc, own in held.items():
-        for note in footnotes.recipe_notes(own):
-            recipes.setdefault(note, []).append(f"IPC {span(ipc)}")
+    for group in groups:
+        for note in footnotes.recipe_notes(list(group.entries.values())):
+            recipes.setdefault(note, []).append(group.title)
     return [
         *changes.notes,
         *footnotes.protocol_notes(results),
-        *(note if len(at) == len(held) else f"{', '.join(at)}: {note}" for note, at in recipes.items()),
+        *(note if len(at) == len(groups) else f"{', '.join(at)}: {note}" for note, at in recipes.items()),
         *_count_notes(series),
         *footnotes.interval_notes(results),
         *footnotes.caution_notes(results),
@@ -209,7 +225,7 @@ def _count_notes(series: Sequence[_Series]) -> list[str]:
     seeds: dict[str, set[int]] = {}
     for one in series:
         for name, score in one.scores().items():
-            counts.setdefault(_count(score, len(one.entries[name].sets)), []).append(f"{name} {one.title}")
+            counts.setdefault(_count(score, len(one.group.entries[name].sets)), []).append(f"{name} {one.title}")
             for key, values in score.reference.items():
                 seeds.setdefault(key, set()).add(len(values))
     notes = [f"{said}: {'every entry' if len(counts) == 1 else ', '.join(at)}" for said, at in counts.items()]

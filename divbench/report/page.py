@@ -4,6 +4,7 @@ results (+ gallery) -> story, tables, figures -> template -> text
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -102,12 +103,12 @@ def checked(results: Sequence[Result]) -> list[Result]:
             raise ResultError(
                 f"{problem}, or name the networks to show (--net; nets = [...] in a report file)"
             ) from None
-        names = [result.name for result in group]
-        for name in names:
-            if names.count(name) > 1:
-                raise ResultError(
-                    f"two results are called {name!r}, which a page could not tell apart; give one another --name"
-                )
+    named = Counter((result.name, result.ipc) for result in found)
+    for (name, _), times in named.items():
+        if times > 1:
+            raise ResultError(
+                f"two results are called {name!r}, which a page could not tell apart; give one another --name"
+            )
     if len({result.name for result in found}) == len(found):
         return found
     return [msgspec.structs.replace(result, name=f"IPC {span(result.ipc)} {result.name}") for result in found]

@@ -1,5 +1,6 @@
 """What tables of results have in common: which scores they show, in which unit, in which order, and which are best."""
 
+import math
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -12,7 +13,7 @@ from divbench.protocol import Scope
 from divbench.report.render import Cell, Measured, sort_key, text
 from divbench.results import ACCURACY, Result, Score
 from divbench.statistics import Difference
-from divbench.wording import ARROWS
+from divbench.wording import ARROWS, REFERENCES
 
 Item = TypeVar("Item", bound=Hashable)
 
@@ -22,6 +23,21 @@ class Row(NamedTuple):
 
     cells: list[Cell]
     rank: Hashable = None
+
+
+class Held(NamedTuple):
+    """A score and the result that holds it."""
+
+    result: Result
+    score: Score
+
+    @property
+    def drawn_from(self) -> str | None:
+        """Digest of the real images of which students were trained on random subsets."""
+        if not is_accuracy(self.score.metric):
+            return None
+        trained = self.result.accuracy(self.score.metric.removeprefix(ACCURACY))
+        return None if trained is None else trained.real
 
 
 def is_accuracy(metric: str) -> bool:
@@ -140,6 +156,45 @@ def families(items: Sequence[Item], before: Mapping[Item, Item]) -> list[list[It
         return [item, *(one for child in items if before.get(child) == item for one in tree(child))]
 
     return [tree(item) for item in items if item not in before]
+
+
+def reference_rows(
+    entries: Sequence[tuple[str, Mapping[Item, Held]]], key: str, named: bool = False
+) -> list[tuple[str, dict[Item, Score]]]:
+    """What to call each row of a yardstick or control, and column -> a score that holds it.
+
+    Args:
+        entries: names, and their scores by column.
+        key: the yardstick or control, see `divbench.wording.REFERENCES`.
+        named: say in every row whose it is, as there are others beside these.
+
+    Returns:
+        One row where all entries that hold it agree: in value up to rounding and, of random subsets that students
+        were trained on, in the real images. Else several, with the names of the entries that agree with each.
+    """
+    rows: list[tuple[list[str], dict[Item, Held]]] = []
+    for name, columns in entries:
+        own = {column: one for column, one in columns.items() if key in one.score.reference}
+        row = next((row for row in rows if all(_agree(key, row[1].get(c, one), one) for c, one in own.items())), None)
+        if own and row is None:
+            rows.append(([name], own))
+        elif own and row is not None:
+            row[0].append(name)
+            row[1].update({**own, **row[1]})
+    title = REFERENCES[key]
+    return [
+        (
+            f"({title}: {', '.join(dict.fromkeys(names))})" if named or len(rows) > 1 else f"({title})",
+            {column: one.score for column, one in held.items()},
+        )
+        for names, held in rows
+    ]
+
+
+def _agree(key: str, one: Held, other: Held) -> bool:
+    a, b = one.score.reference_value(key), other.score.reference_value(key)
+    close = a == b if a is None or b is None else math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12)
+    return close and (key != "random" or one.drawn_from == other.drawn_from)
 
 
 def stacked(groups: Sequence[Sequence[Row]], references: Sequence[Row]) -> tuple[list[Row], set[int]]:

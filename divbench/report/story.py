@@ -74,7 +74,7 @@ def _limits(results: Sequence[Result], verdicts: Sequence[Verdict]) -> list[str]
     lone = [f"{r.name} ({one.net})" for r in results for one in r.accuracies if len(one.own) == 1]
     if lone:
         said.append(f"One student alone (n = 1) of {shorten(lone)}: nothing says how much of its accuracy is its seed.")
-    if len({r.ipc for r in results}) > 1:
+    if len({r.sizes for r in results}) > 1:
         said.append("Images per class are unequal. Coverage and the Vendi Score grow with them.")
     return said + _limits_of_tests(results, verdicts)
 
@@ -195,7 +195,7 @@ def _agreement(results: Sequence[Result], one: str, other: str) -> str | None:
         return None
     pairs = [(held(r, one, scope), held(r, other, scope)) for r in results]
     both = [(a, b) for a, b in pairs if a and b and a.value is not None and b.value is not None]
-    if len(both) < 3 or len({r.ipc for r in results}) > 1:  # the number of images would order them by itself
+    if len(both) < 3 or len({r.sizes for r in results}) > 1:  # the number of images would order them by itself
         return None
     sign = 1 if both[0][0].higher_is_better == both[0][1].higher_is_better else -1
     tau = float(kendalltau([a.value for a, _ in both], [b.value for _, b in both]).statistic)

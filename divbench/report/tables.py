@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 
-from divbench.comparison import check_comparable, differences, protocol_of
+from divbench.comparison import check_comparable, differences, per_set, protocol_of
 from divbench.errors import ResultError
 from divbench.protocol import Scope
 from divbench.report.footnotes import bold_note, change_note, notes, recipe_notes, student_notes
 from divbench.report.parts import (
+    Held,
     Row,
     bold_cells,
     by_metric,
@@ -20,6 +21,7 @@ from divbench.report.parts import (
     measured,
     narrowed,
     pairs_of,
+    reference_rows,
     set_names,
     span,
     stacked,
@@ -36,7 +38,7 @@ def score_table(result: Result) -> Table:
     titles = {"iid": "i.i.d.", "random": "random", "kmeans": "k-means", "collapse": "collapse", "teacher": "teacher"}
     columns = ["metric", "scope", "value", *(["/ i.i.d."] if "iid" in known else []), *(titles[key] for key in known)]
     rows = []
-    for score in map(in_percent, result.scores):
+    for score in (in_percent(per_set(result, one)) for one in result.scores):
         row: list[Cell] = [heading(score), score.scope, measured(score)]
         if "iid" in known:
             row.append(_ratio(score, score.value))
@@ -84,7 +86,7 @@ def compare_table(
     for score in shown:
         directions[len(columns)] = score.higher_is_better
         columns += [heading(score), "/ i.i.d."] if score.metric == "coverage" else [heading(score)]
-    unequal = len({r.ipc for r in results}) > 1
+    unequal = len({r.sizes for r in results}) > 1
     said = notes(results)
     if found:
         said.insert(0, f"Δ: {change_note([one for pair in found for one in pair])}")
@@ -181,7 +183,7 @@ def _entry_row(result: Result, shown: Sequence[Score], mixed: bool) -> Row:
     cells += [protocol_of(result)] if mixed else []
     ratio = _ratio(coverage, coverage.value) if coverage else None
     cells += _beside(shown, {key: measured(score) for key, score in held.items()}, ratio)
-    return Row(cells, None if mixed else ("images per class", result.ipc))
+    return Row(cells, None if mixed else ("images of each class", result.sizes))
 
 
 def _change_row(before: Result, after: Result, shown: Sequence[Score]) -> Row:
@@ -190,27 +192,25 @@ def _change_row(before: Result, after: Result, shown: Sequence[Score]) -> Row:
 
 
 def _reference_rows(results: Sequence[Result], shown: Sequence[Score], mixed: bool) -> list[list[Cell]]:
-    """One row for each yardstick and control and number of images per class; where protocols are mixed, for each."""
+    """Rows for each yardstick and control of entries of equal sizes; where protocols are mixed, of one protocol."""
     groups: dict[object, list[Result]] = {}
     for result in results:
         real = None if result.real is None else result.real.digest
         rules = (result.protocol_digest, real, *(one.digest for one in result.accuracies)) if mixed else ()
-        groups.setdefault((rules, result.ipc), []).append(result)
+        groups.setdefault((rules, result.sizes), []).append(result)
     rows: list[list[Cell]] = []
     for group in groups.values():
-        for key, title in REFERENCES.items():
-            held: dict[str, Score] = {}
-            for score in (s for r in group for s in r.scores if key in s.reference):
-                held.setdefault(score.metric, score)
-            if not held:
-                continue
-            seeds = max(len(s.reference[key]) for s in held.values())
-            ipc = None if key == "teacher" else span(group[0].ipc)
-            row: list[Cell] = [f"({title})", ipc, seeds if key not in ("iid", "teacher") else None]
-            row += [protocol_of(group[0])] if mixed else []
-            coverage = held.get("coverage")
-            ratio = _ratio(coverage, coverage.reference_value(key)) if coverage else None
-            rows.append(row + _beside(shown, {m: s.reference_value(key) for m, s in held.items()}, ratio))
+        entries = [(result.name, {score.metric: Held(result, score) for score in result.scores}) for result in group]
+        unlike = any(other[0].ipc == group[0].ipc and other[0].sizes != group[0].sizes for other in groups.values())
+        for key in REFERENCES:
+            for title, held in reference_rows(entries, key, unlike):
+                seeds = max(len(s.reference[key]) for s in held.values())
+                ipc = None if key == "teacher" else span(group[0].ipc)
+                row: list[Cell] = [title, ipc, seeds if key not in ("iid", "teacher") else None]
+                row += [protocol_of(group[0])] if mixed else []
+                coverage = held.get("coverage")
+                ratio = _ratio(coverage, coverage.reference_value(key)) if coverage else None
+                rows.append(row + _beside(shown, {m: s.reference_value(key) for m, s in held.items()}, ratio))
     return rows
 
 

@@ -154,7 +154,7 @@ def _interval(runs: Sequence[Run], values: Sequence[float | None]) -> Interval |
         units, how, about = next(iter(of_set.values())), f"t over {len(runs)} runs", "these sets"
     else:
         return None
-    if len(units) < 2 or (half := t_half_width(units, _LEVEL)) == 0:
+    if len(units) < 2 or (half := t_half_width(units, _LEVEL)) <= 1e-12 * max(units):  # rounding is no spread
         return None
     centre = sum(units) / len(units)
     return Interval(centre - half, centre + half, _LEVEL, how, about)  # type: ignore[arg-type]

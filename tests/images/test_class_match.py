@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from divbench.errors import InputError
-from divbench.images import ImageSet, match_classes, take_per_class
+from divbench.images import ImageSet, match_classes, match_sets, take_per_class
 
 CIFAR = ("airplane", "automobile", "bird")
 
@@ -110,6 +110,19 @@ def test_common_classes_keep_the_real_order():
     match = match_classes(a_set(["bird", "zebra", "airplane"]), CIFAR, common=True)
     assert match.classes == ("airplane", "bird")
     assert match.fake.labels.tolist() == [1, 0]
+
+
+def test_common_classes_are_those_with_real_images():
+    """Real tensors may name a class of which they hold no image."""
+    real = a_set(CIFAR, [0, 2, 2])
+    (fake,), found = match_sets([a_set(["new000", "new001", "new002"])], real, common=True)
+    assert fake.classes == found.classes == ("airplane", "bird")
+    assert (fake.labels.tolist(), fake.pixels()[:, 0, 0, 0].tolist()) == ([0, 1], [0, 2])
+    assert found.labels.tolist() == [0, 1, 1]
+    assert fake.notes[-1] == "left out for want of real images: automobile"
+    assert match_sets([a_set(CIFAR)], real)[1] is real
+    with pytest.raises(InputError, match="holds no images"):
+        match_sets([a_set(["airplane", "bird"])], a_set(CIFAR, [1]), common=True)
 
 
 def test_restrict_changes_nothing_without_common():

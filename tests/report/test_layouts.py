@@ -7,7 +7,7 @@ from divbench.errors import ResultError
 from divbench.report.layouts import tables_by_ipc, tables_by_network
 from divbench.report.render import Measured
 from divbench.results import Interval
-from tests.records import PROTOCOL, make_result, make_score
+from tests.records import PROTOCOL, make_result, make_score, uneven
 from tests.report.students import make_accuracy, trained_result
 
 
@@ -34,6 +34,24 @@ def test_entries_by_images_per_class():
     assert "n = 1 set: every entry" in table.notes
     assert "(random real): mean of n = 2 seeds" in table.notes
     assert "± 95%, t over 3 classes: about these sets" in table.notes
+
+
+def test_uneven_sets_stand_in_columns_of_their_own():
+    results = [uneven(vendi("a", 1.0), (2, 2, 20)), uneven(vendi("b", 1.5), (2, 20, 20)), vendi("a", 2.0)]
+    (table,) = tables_by_ipc(results)
+    assert table.columns == ["entry", "IPC 2-20, 24 images", "IPC 2-20, 42 images", "IPC 10"]
+    assert [row[1:] for row in table.rows[:2]] == [
+        [Measured(1.0, 0.9, 1.1), None, Measured(2.0, 1.9, 2.1)],
+        [None, Measured(1.5, 1.4, 1.6), None],
+    ]
+
+
+def test_random_students_that_differ_between_entries_are_named():
+    results = [trained_result(name, make_accuracy(random=value)) for name, value in (("a", 0.9), ("b", 0.7))]
+    (table,) = tables_by_ipc(results, metrics=["accuracy"])
+    assert table.rows[2:] == [["(random real: a)", pytest.approx(90)], ["(random real: b)", pytest.approx(70)]]
+    (table,) = tables_by_network(results)
+    assert table.columns[-2:] == ["(random real: a)", "(random real: b)"]
 
 
 def test_a_table_for_each_metric_in_their_order():

@@ -17,6 +17,7 @@ from divbench.report._page_tables import ends
 from divbench.report.gallery import ClassPictures, Gallery, Strip
 from divbench.report.page import Wording, page
 from divbench.results import SetRecord
+from tests.records import uneven
 from tests.report.stories import CLASSES, entry
 
 PIXEL = base64.b64decode(
@@ -210,6 +211,9 @@ def test_what_cannot_stand_on_one_page():
         page([])
     with pytest.raises(ResultError, match="two results are called 'x'.*give one another --name"):
         page([entry("x"), entry("x", digest="a" * 64)])
+    counts = (1,) * 9
+    with pytest.raises(ResultError, match="two results are called 'x'"):
+        page([uneven(entry("x"), (*counts, 10)), uneven(entry("x", digest="a" * 64), (10, *counts))])
     other = SetRecord("other", "by hand", "o" * 64, 1000, (100,) * 10)
     with pytest.raises(ResultError, match="x and y have different real sets"):
         page([entry("x"), msgspec.structs.replace(entry("y"), real=other)])

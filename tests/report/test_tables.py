@@ -10,10 +10,11 @@ from msgspec.structs import replace
 
 from divbench.errors import ResultError
 from divbench.gains import measure_gain
+from divbench.report.cells import page_table
 from divbench.report.render import Measured, render
 from divbench.report.tables import accuracy_table, compare_table, differences_table, score_table
 from divbench.results import Interval
-from tests.records import PROTOCOL, make_origin, make_result, make_score
+from tests.records import PROTOCOL, make_origin, make_result, make_score, uneven
 from tests.report.students import make_accuracy, trained_result
 
 
@@ -40,6 +41,41 @@ def test_controls_are_shown_for_each_number_of_images():
     table = compare_table([make_result("a"), make_result("b", ipc=50)])
     assert [row[1] for row in table.rows if row[0] == "(random real)"] == [10, 50]
     assert "unequal images per class" in table.notes[0]
+
+
+def test_unevenness_of_another_kind_is_another_number_of_images():
+    """The same smallest and largest class, yet other yardsticks, no common best, and no pair."""
+    few, many = uneven(make_result("a"), (2, 2, 20)), uneven(make_result("a+b"), (2, 20, 20))
+    many = replace(many, scores=(make_score(values=(0.4,), per_class=((0.4,) * 3,), reference={"iid": (0.35,)}),))
+    table = compare_table([few, many])
+    found = {row[0]: row[3] for row in table.rows if "yardstick" in row[0]}
+    assert found == {"(i.i.d. yardstick: a)": 0.25, "(i.i.d. yardstick: a+b)": 0.35}
+    assert table.bold == set()
+    assert "unequal images per class" in table.notes[0]
+    with pytest.raises(ResultError, match="no pair of before and after"):
+        compare_table([few, many], pairs=True)
+
+
+def test_references_that_differ_between_entries_are_named():
+    """Students have them from their own runs; controls of scores, which agree, stand once."""
+    a, b, c = (
+        trained_result(name, make_accuracy(random=value)) for name, value in {"a": 0.9, "b": 0.9, "c": 0.7}.items()
+    )
+    plain = make_result("d")
+    rows = {row[0]: row[3:] for row in compare_table([a, b, c, plain]).rows}
+    assert rows["(random real: a, b, d)"] == [0.25, 1.0, pytest.approx(2.3), pytest.approx(90)]
+    assert rows["(random real: c)"] == [0.25, 1.0, pytest.approx(2.3), pytest.approx(70)]
+    assert "(collapse to mean)" in rows
+    assert "(random real)" in {row[0] for row in compare_table([a, b, plain]).rows}
+    kinds = {row.cells[0].text: row.kind for row in page_table(compare_table([a, c])).rows}
+    assert (kinds["a"], kinds["(random real: c)"]) == ("", "ref")
+
+
+def test_random_subsets_of_other_real_images_are_another_reference():
+    a, b = (trained_result(name, make_accuracy(random=0.9)) for name in "ab")
+    b = replace(b, accuracies=(replace(b.accuracies[0], real="other"),))
+    named = [row[0] for row in compare_table([a, b]).rows if "random" in row[0]]
+    assert named == ["(random real: a)", "(random real: b)"]
 
 
 def test_different_protocols_or_real_sets_are_not_mixed():
