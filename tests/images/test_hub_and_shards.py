@@ -2,6 +2,7 @@ import io
 import sys
 import tarfile
 import time
+import types
 
 import numpy as np
 import pytest
@@ -81,6 +82,27 @@ def test_hub_without_the_library_names_the_extra(monkeypatch):
         read_images("hf:cifar10")
 
 
+@pytest.mark.parametrize("download", [False, True])
+def test_hub_asks_the_network_only_where_download_is_said(monkeypatch, download):
+    library = types.SimpleNamespace(HF_HUB_OFFLINE=False, HF_DATASETS_OFFLINE=False)
+    constants = types.SimpleNamespace(HF_HUB_OFFLINE=False)
+    asked = []
+
+    def switches():
+        return [library.HF_HUB_OFFLINE, library.HF_DATASETS_OFFLINE, constants.HF_HUB_OFFLINE]
+
+    def load(name, configuration):
+        asked.append(switches())
+        raise FileNotFoundError("nowhere")
+
+    monkeypatch.setitem(sys.modules, "datasets", types.SimpleNamespace(config=library, load_dataset=load))
+    monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace(constants=constants))
+    with pytest.raises(InputError, match="nowhere"):
+        read_images("hf:gone", download=download)
+    assert asked == [[not download] * 3]
+    assert switches() == [False] * 3
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
 def test_hub_reads_encoded_images_and_class_names(tmp_path, monkeypatch):
     datasets = pytest.importorskip("datasets")
@@ -89,8 +111,8 @@ def test_hub_reads_encoded_images_and_class_names(tmp_path, monkeypatch):
     made = datasets.Dataset.from_dict(rows, features=features)
     asked = []
 
-    def load(name, configuration, download_config):
-        asked.append((name, configuration, download_config.local_files_only))
+    def load(name, configuration):
+        asked.append((name, configuration, datasets.config.HF_HUB_OFFLINE))
         if name == "gone":
             raise FileNotFoundError("nowhere")
         return {"train": made, "test": made.select([0])}
