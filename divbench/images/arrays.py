@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from divbench.errors import InputError
-from divbench.images.imageset import ImageSet
+from divbench.images.imageset import ImageSet, unnamed_classes
 from divbench.images.normalization import to_uint8
 from divbench.images.reader import ReadOptions
 
@@ -39,7 +39,7 @@ def image_set(
     stacked, shape_notes = _channels_first(images, what)
     pixels, understood, value_notes = _to_pixels(stacked, what, options)
     hard, count, label_notes = hard_labels(labels, len(pixels), what)
-    classes = classes or tuple(str(index) for index in range(count))
+    classes = classes or unnamed_classes(count, what)
     if count > len(classes):
         raise InputError(f"{what}: labels reach {count - 1}, but there are {len(classes)} class names")
     return ImageSet(

@@ -13,6 +13,7 @@ from divbench.origin import Origin
 
 NO_CLASSES = ("all",)
 """The classes of a set that has none: everything is in one."""
+_MAX_UNNAMED = 1_000_000
 
 
 class Picture(NamedTuple):
@@ -42,6 +43,20 @@ class ImageSource(Protocol):
     def fingerprint(self) -> str | None:
         """Digest that changes whenever the stored bytes may have changed, found without reading them; None: unknown."""
         ...
+
+
+def unnamed_classes(count: int, what: str) -> tuple[str, ...]:
+    """The names of ``count`` classes that have none: their indices.
+
+    Raises:
+        InputError: more than a million, which one damaged label can ask for; ``what`` names the source.
+    """
+    if count > _MAX_UNNAMED:
+        raise InputError(
+            f"{what}: labels reach {count - 1}, which would be more than {_MAX_UNNAMED} classes without names; "
+            "mend the labels, or number the classes from 0 on"
+        )
+    return tuple(str(index) for index in range(count))
 
 
 @dataclass(frozen=True, eq=False)

@@ -55,11 +55,15 @@ def test_shards_without_labels_and_with_some(tmp_path):
 def test_bad_shards_are_errors(tmp_path):
     (tmp_path / "text.tar").write_text("hello")
     cls = shard(tmp_path / "cls.tar", [("0.png", encoded(0)), ("0.cls", b"cat")])
+    wild = shard(tmp_path / "wild.tar", [("0.png", encoded(0)), ("0.cls", b"1000000")])
+    far = shard(tmp_path / "far.tar", [("0.png", encoded(0)), ("0.cls", b"9" * 20)])
     two = shard(tmp_path / "two.tar", [("0.png", encoded(0)), ("0.jpg", encoded(0))])
     none = shard(tmp_path / "none.tar", [("0.txt", b"")])
     for source, message in [
         (f"wds:{tmp_path}/text.tar", "uncompressed tar"),
         (f"wds:{cls}", "class number, got b'cat'"),
+        (f"wds:{wild}", "labels reach 1000000, .* classes without names"),
+        (f"wds:{far}", "labels reach 9{20}, .* classes without names"),
         (f"wds:{two}", "two images"),
         (f"wds:{none}", "no images"),
         (f"wds:{tmp_path}/gone-{{0..1}}.tar", r"no such shards: .*gone-0\.tar"),

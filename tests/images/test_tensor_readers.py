@@ -306,3 +306,9 @@ def test_options_without_a_meaning_are_noted(tmp_path):
     assert images.name == "mine"
     with pytest.raises(InputError, match="has no splits"):
         read_images(mtt(tmp_path / "m"), split="train")
+
+
+def test_one_wild_label_does_not_name_classes_without_end(tmp_path):
+    torch.save({"images": PIXELS, "labels": LABELS + 1_000_000}, tmp_path / "a.pt")
+    with pytest.raises(InputError, match=r"a\.pt: labels reach 1000002, .* more than 1000000 classes without names"):
+        read_images(tmp_path / "a.pt")

@@ -11,7 +11,7 @@ import torch
 from divbench.errors import InputError, shorten
 from divbench.images.decode import SUFFIXES, decode_bytes
 from divbench.images.files import fingerprint_files
-from divbench.images.imageset import NO_CLASSES, BadImageError, ImageSet, Picture
+from divbench.images.imageset import NO_CLASSES, BadImageError, ImageSet, Picture, unnamed_classes
 from divbench.images.reader import Reader, ReadOptions, register
 
 PREFIX = "wds:"
@@ -84,8 +84,9 @@ def read(source: str, options: ReadOptions) -> list[ImageSet]:
         raise InputError(
             f"{images.name_of(unlabelled[0])}: has no .cls beside it, as {len(unlabelled)} of {len(samples)} images"
         )
-    hard = torch.tensor(labels, dtype=torch.int64)
-    return [ImageSet(images, hard, tuple(str(index) for index in range(int(hard.max()) + 1)), name, found)]
+    hard = [label for label in labels if label is not None]
+    classes = unnamed_classes(max(hard) + 1, source)
+    return [ImageSet(images, torch.tensor(hard), classes, name, found)]
 
 
 def _shards(source: str) -> list[Path]:
