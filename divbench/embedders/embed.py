@@ -185,7 +185,7 @@ def _known_features(content: Content | None, embedder: Embedder, cache: Cache | 
 
 def _keep(cache: Cache, fingerprint: str | None, embedder: Embedder, content: Content, features: Tensor) -> None:
     cache.store("features", _features_key(content, embedder), {"features": features})
-    if fingerprint is not None:  # taken before reading, so a file that changed meanwhile is read again next time
+    if fingerprint is not None:  # of before reading, so what changed meanwhile is read again next time
         text = json.dumps({"remarks": content.remarks, "bad": content.bad})
         cache.store("index", _index_key(fingerprint), {"prints": content.prints}, text)
 

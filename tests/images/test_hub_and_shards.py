@@ -41,7 +41,8 @@ def test_shards_are_read_in_place(tmp_path, monkeypatch):
     assert images.images.fingerprint() is None
     later = time.time_ns() + 10**10
     monkeypatch.setattr("divbench.images.files.time.time_ns", lambda: later)
-    assert images.images.fingerprint() is not None
+    assert images.images.fingerprint() is None
+    assert read_images(f"wds:{tmp_path}/x-*.tar").images.fingerprint() is not None
 
 
 def test_shards_without_labels_and_with_some(tmp_path):
