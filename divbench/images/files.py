@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from divbench.errors import shown
 from divbench.images.decode import decode_file
 from divbench.images.imageset import Picture
 
@@ -36,7 +37,7 @@ class Files:
 
     def name_of(self, index: int) -> str:
         """The path, or the archive and the path inside it."""
-        return self.names[index] if self.names else str(self.paths[index])
+        return shown(self.names[index] if self.names else str(self.paths[index]))
 
     def fingerprint(self) -> str | None:
         """Digest of every file's path, size, times and inode; None where one changed in the last two seconds.

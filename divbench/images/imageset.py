@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from divbench.errors import InputError
+from divbench.errors import InputError, shown
 from divbench.origin import Origin
 
 NO_CLASSES = ("all",)
@@ -86,6 +86,11 @@ class ImageSet:
     origin: Origin | None = None
 
     def __post_init__(self) -> None:
+        for name in (self.name, *self.classes):  # a file's name may be any bytes; no result holds what is no text
+            if shown(name) != name:
+                raise InputError(
+                    f"{shown(self.name)}: the name {name!a} is not UTF-8; rename the file or folder, or the class"
+                )
         count = len(self.images)
         if count == 0:
             raise InputError(f"{self.name}: holds no images")
