@@ -74,6 +74,7 @@ class ImageSet:
         notes: what else the reader noticed (ignored files, clipped values, ...).
         labelled: False for a flat folder without classes; only dataset scope applies to it.
         origin: how divbench generated it; None of other sets.
+        repeat: which of several repeats (seeds) in one file it is, ``name`` then ends in ``#repeat``; None: the only one.
     """
 
     images: Tensor | ImageSource
@@ -84,6 +85,7 @@ class ImageSet:
     notes: tuple[str, ...] = ()
     labelled: bool = True
     origin: Origin | None = None
+    repeat: int | None = None
 
     def __post_init__(self) -> None:
         for name in (self.name, *self.classes):  # a file's name may be any bytes; no result holds what is no text
@@ -112,6 +114,11 @@ class ImageSet:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def entry(self) -> str:
+        """What to call this set and other seeds of it together: the name without the number of the repeat."""
+        return self.name if self.repeat is None else self.name.removesuffix(f"#{self.repeat}")
 
     def read(self, index: int) -> Picture:
         """Image ``index`` as uint8 pixels [3, H, W] with its remarks; raises `BadImageError`."""

@@ -112,13 +112,15 @@ def test_repeats(tmp_path):
         read_images(path)
     both = read_repeats(path)
     assert [one.name for one in both] == ["res_DM_CIFAR10_ConvNet_2ipc#0", "res_DM_CIFAR10_ConvNet_2ipc#1"]
+    assert {one.select(LABELS).entry for one in both} == {"res_DM_CIFAR10_ConvNet_2ipc"}
     assert torch.equal(both[1].pixels(), PIXELS + 1)
     assert torch.equal(read_images(path, repeat=1).pixels(), PIXELS + 1)
     assert len(read_repeats(path, repeat=0)) == 1
     for wrong in (2, -1):
         with pytest.raises(InputError, match=rf"repeat {wrong}"):
             read_images(path, repeat=wrong)
-    assert read_images(dc(tmp_path / "other.pt", repeats=1)).name == "other"
+    only = read_images(dc(tmp_path / "run#0.pt", repeats=1))
+    assert (only.name, only.entry) == ("run#0", "run#0")
 
 
 def test_repeat_of_a_file_without_repeats_is_an_error(tmp_path):
