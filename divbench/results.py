@@ -325,7 +325,14 @@ def _check_schema(path: Path, schema: int) -> None:
 
 
 def _contradictions(result: Result) -> Iterator[str]:
-    """What cannot be so in a result that `divbench.score` made."""
+    """What cannot be so in a result that divbench made."""
+    if len(set(result.classes)) < len(result.classes):
+        yield "$.classes holds a class twice"
+    for i, record in enumerate(result.sets):
+        yield from _miscounted(f"$.sets[{i}]", record, result.classes)
+    if result.real is not None:
+        yield from _miscounted("$.real", result.real, result.classes)
+    yield from _impossible_runs(result)
     names = [(score.metric, score.scope) for score in result.scores]
     if len(set(names)) < len(names):
         yield "$.scores holds a metric twice at one scope"
@@ -350,6 +357,30 @@ def _contradictions(result: Result) -> Iterator[str]:
         centre, found = score.value, score.interval
         if found is not None and (centre is None or not found.low <= centre <= found.high):
             yield f"{where} has an interval that does not hold its value"
+        if found is not None and not 0 < found.level < 1:
+            yield f"{where} has an interval of level {found.level}, which must lie between 0 and 1"
+
+
+def _miscounted(where: str, record: SetRecord, classes: tuple[str, ...]) -> Iterator[str]:
+    """What cannot be so in the counts of a set's images; an unlabelled set has none of each class."""
+    counts = record.per_class
+    if counts and len(counts) != len(classes):
+        yield f"{where} has {len(counts)} per-class counts for {len(classes)} classes"
+    if min(counts, default=0) < 0:
+        yield f"{where} has a negative number of images of a class"
+    if counts and sum(counts) != record.count:
+        yield f"{where} has {record.count} images, but {sum(counts)} over its classes"
+
+
+def _impossible_runs(result: Result) -> Iterator[str]:
+    nets = [one.net for one in result.accuracies]
+    if len(set(nets)) < len(nets):
+        yield "$.accuracies holds a network twice"
+    for i, one in enumerate(result.accuracies):
+        yield from _miscounted(f"$.accuracies[{i}].test", one.test, result.classes)
+        for run in one.runs:
+            if run.set is not None and not 0 <= run.set < len(result.sets):
+                yield f"$.accuracies[{i}] ({one.net}) has a run on set {run.set} of {len(result.sets)}"
 
 
 def _close(a: float | None, b: float | None) -> bool:

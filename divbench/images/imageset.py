@@ -74,7 +74,7 @@ class ImageSet:
         notes: what else the reader noticed (ignored files, clipped values, ...).
         labelled: False for a flat folder without classes; only dataset scope applies to it.
         origin: how divbench generated it; None of other sets.
-        repeat: which of several repeats (seeds) in one file it is, ``name`` then ends in ``#repeat``; None: the only one.
+        repeat: which of several repeats (seeds) in one file it is; ``name`` then ends in ``#repeat``.
     """
 
     images: Tensor | ImageSource
@@ -93,6 +93,9 @@ class ImageSet:
                 raise InputError(
                     f"{shown(self.name)}: the name {name!a} is not UTF-8; rename the file or folder, or the class"
                 )
+        if len(set(self.classes)) < len(self.classes):
+            twice = next(name for name, count in Counter(self.classes).items() if count > 1)
+            raise InputError(f"{self.name}: two classes are called {twice!r}; give each a name of its own")
         count = len(self.images)
         if count == 0:
             raise InputError(f"{self.name}: holds no images")
