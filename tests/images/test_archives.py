@@ -1,4 +1,5 @@
 import gc
+import gzip
 import io
 import os
 import tarfile
@@ -149,6 +150,31 @@ def test_bombs_are_stopped(tmp_path, temporary, monkeypatch, name):
     with pytest.raises(InputError, match="unpacks to more than"):
         read_images(packed(tmp_path / "set", tmp_path / name))
     assert list(temporary.iterdir()) == []
+
+
+def test_a_header_that_would_fill_the_memory_is_refused(tmp_path):
+    record = b"3145728 comment=".ljust(3 * 2**20 - 1, b"a") + b"\n"
+    header = tarfile.TarInfo("./PaxHeaders/x")
+    header.type, header.size = tarfile.XHDTYPE, len(record)
+    with gzip.open(tmp_path / "a.tar.gz", "wb") as file:
+        file.write(header.tobuf(tarfile.USTAR_FORMAT) + record)
+    with pytest.raises(InputError, match="holds a header of 3145728 bytes"):
+        read_images(tmp_path / "a.tar.gz")
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_headers_count_as_bytes_and_as_members(sre2l, tmp_path, monkeypatch, hidden):
+    for number in range(200):
+        (sre2l / ("." * hidden + str(number))).mkdir()
+    archive = packed(sre2l, tmp_path / "a.tar.gz")
+    monkeypatch.setattr("divbench.images.unpack.ALWAYS_ALLOWED", 2**16)
+    monkeypatch.setattr("divbench.images.unpack.MAX_RATIO", 1)
+    with pytest.raises(InputError, match="unpacks to more than 65536 bytes"):
+        read_images(archive)
+    monkeypatch.setattr("divbench.images.unpack.ALWAYS_ALLOWED", 2**20)
+    monkeypatch.setattr("divbench.images.unpack.MAX_MEMBERS", 200)
+    with pytest.raises(InputError, match="more than 200 files and folders"):
+        read_images(archive)
 
 
 def test_the_same_member_twice_is_an_error(tmp_path):
