@@ -21,6 +21,7 @@ from divbench.protocol import Protocol, Scope, protocol_digest
 SCHEMA = 2
 ACCURACY = "accuracy/"
 """What the metric of an accuracy begins with; the student's network follows."""
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Interval(Struct, frozen=True, forbid_unknown_fields=True):
@@ -299,8 +300,8 @@ def load_result(path: str | Path) -> Result:
     try:
         result = msgspec.json.decode(data, type=Result)
         _check_schema(path, result.schema)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+    except _UNREADABLE as error:
+        with contextlib.suppress(*_UNREADABLE):
             _check_schema(path, msgspec.json.decode(data, type=_Versioned).schema)
         raise ResultError(
             f"{path}: is no divbench result ({error}); make one with 'divbench score ... -o FILE'"

@@ -73,6 +73,14 @@ def test_edited_files_are_refused(tmp_path, edit, message):
     assert str(path) in str(error.value)
 
 
+def test_values_nested_without_end(tmp_path):
+    path = edited(tmp_path, lambda d: None)
+    text = path.read_text().replace('"settings": {}', '"settings": {"a": ' + "[" * 10**5 + "]" * 10**5 + "}")
+    path.write_text(text)
+    with pytest.raises(ResultError, match="is no divbench result"):
+        load_result(path)
+
+
 def test_bytes_that_are_no_text(tmp_path):
     (tmp_path / "r.json").write_bytes(b'{"schema": 2, "name": "\xff"}')
     with pytest.raises(ResultError, match="is no divbench result"):

@@ -1,4 +1,5 @@
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -314,3 +315,48 @@ def test_one_wild_label_does_not_name_classes_without_end(tmp_path):
     torch.save({"images": PIXELS, "labels": LABELS + 1_000_000}, tmp_path / "a.pt")
     with pytest.raises(InputError, match=r"a\.pt: labels reach 1000002, .* more than 1000000 classes without names"):
         read_images(tmp_path / "a.pt")
+
+
+def npy(header: bytes) -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{'a'\n",
+        b"{'descr': '|u1', 'fortran_order': False, 'shape': (1," + b"(" * 5000 + b")}\n",
+        b"{'descr': '|u1', 'fortran_order': False, 'shape': (100000000000, 32, 32, 3), }\n",
+    ],
+    ids=["cut", "nested", "huge"],
+)
+def test_headers_of_npy_files_that_are_wrong(tmp_path, header):
+    (tmp_path / "a.npy").write_bytes(npy(header))
+    with pytest.raises(InputError, match=r"a\.npy: cannot be read as an array"):
+        read_images(tmp_path / "a.npy", per_class=1)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+def test_damaged_npz_files(tmp_path, method):
+    path = tmp_path / "a.npz"
+    with zipfile.ZipFile(path, "w", method) as file:
+        file.writestr("images.npy", bytes(range(256)) * 8)
+        file.writestr("labels.npy", b"")
+    whole = path.read_bytes()
+    start = whole.index(b"images.npy") + len("images.npy")
+    wrong = {"data": (start, b"\xff" * 16), "kind": (whole.index(b"PK\1\2") + 10, b"c")}
+    for place, data in wrong.values():
+        path.write_bytes(whole[:place] + data + whole[place + len(data) :])
+        with pytest.raises(InputError, match=r"a\.npz: cannot be read as \.npz"):
+            read_images(path)
+
+
+def test_shapes_without_images_or_without_scores(tmp_path):
+    np.save(tmp_path / "a.npy", np.array(3))
+    torch.save(torch.tensor(3.0), tmp_path / "a.pt")
+    for name in ("a.npy", "a.pt"):
+        with pytest.raises(InputError, match=r"expected images \[N, \.\.\.\], got a single number"):
+            read_images(tmp_path / name, per_class=1)
+    torch.save({"images": PIXELS, "labels": torch.zeros(6, 0)}, tmp_path / "b.pt")
+    with pytest.raises(InputError, match=r"must be \[6\] or \[6, classes\], got \[6, 0\]"):
+        read_images(tmp_path / "b.pt")
