@@ -76,4 +76,9 @@ class MissingExtraError(DivbenchError):
 
 def shorten(names: Sequence[str], most: int = 5) -> str:
     """The first ``most`` names and, where there are more, how many in all; for lists inside messages."""
-    return ", ".join(names[:most]) + (f", ... ({len(names)} in all)" if len(names) > most else "")
+    return shown(", ".join(names[:most])) + (f", ... ({len(names)} in all)" if len(names) > most else "")
+
+
+def shown(name: str) -> str:
+    r"""``name`` as it can be printed and stored: bytes of a file's name that are not UTF-8 stand as ``\udcxx``."""
+    return name.encode("utf-8", "backslashreplace").decode()

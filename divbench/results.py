@@ -21,6 +21,7 @@ from divbench.protocol import Protocol, Scope, protocol_digest
 SCHEMA = 2
 ACCURACY = "accuracy/"
 """What the metric of an accuracy begins with; the student's network follows."""
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Interval(Struct, frozen=True, forbid_unknown_fields=True):
@@ -305,8 +306,8 @@ def load_result(path: str | Path) -> Result:
     try:
         result = msgspec.json.decode(data, type=Result)
         _check_schema(path, result.schema)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+    except _UNREADABLE as error:
+        with contextlib.suppress(*_UNREADABLE):
             _check_schema(path, msgspec.json.decode(data, type=_Versioned).schema)
         raise ResultError(
             f"{path}: is no divbench result ({error}); make one with 'divbench score ... -o FILE'"
@@ -331,7 +332,14 @@ def _check_schema(path: Path, schema: int) -> None:
 
 
 def _contradictions(result: Result) -> Iterator[str]:
-    """What cannot be so in a result that `divbench.score` made."""
+    """What cannot be so in a result that divbench made."""
+    if len(set(result.classes)) < len(result.classes):
+        yield "$.classes holds a class twice"
+    for i, record in enumerate(result.sets):
+        yield from _miscounted(f"$.sets[{i}]", record, result.classes)
+    if result.real is not None:
+        yield from _miscounted("$.real", result.real, result.classes)
+    yield from _impossible_runs(result)
     names = [(score.metric, score.scope) for score in result.scores]
     if len(set(names)) < len(names):
         yield "$.scores holds a metric twice at one scope"
@@ -356,6 +364,30 @@ def _contradictions(result: Result) -> Iterator[str]:
         centre, found = score.value, score.interval
         if found is not None and (centre is None or not found.low <= centre <= found.high):
             yield f"{where} has an interval that does not hold its value"
+        if found is not None and not 0 < found.level < 1:
+            yield f"{where} has an interval of level {found.level}, which must lie between 0 and 1"
+
+
+def _miscounted(where: str, record: SetRecord, classes: tuple[str, ...]) -> Iterator[str]:
+    """What cannot be so in the counts of a set's images; an unlabelled set has none of each class."""
+    counts = record.per_class
+    if counts and len(counts) != len(classes):
+        yield f"{where} has {len(counts)} per-class counts for {len(classes)} classes"
+    if min(counts, default=0) < 0:
+        yield f"{where} has a negative number of images of a class"
+    if counts and sum(counts) != record.count:
+        yield f"{where} has {record.count} images, but {sum(counts)} over its classes"
+
+
+def _impossible_runs(result: Result) -> Iterator[str]:
+    nets = [one.net for one in result.accuracies]
+    if len(set(nets)) < len(nets):
+        yield "$.accuracies holds a network twice"
+    for i, one in enumerate(result.accuracies):
+        yield from _miscounted(f"$.accuracies[{i}].test", one.test, result.classes)
+        for run in one.runs:
+            if run.set is not None and not 0 <= run.set < len(result.sets):
+                yield f"$.accuracies[{i}] ({one.net}) has a run on set {run.set} of {len(result.sets)}"
 
 
 def _close(a: float | None, b: float | None) -> bool:

@@ -43,11 +43,3 @@ def size(driver, width, height=900, *, phone=False):
     """Show pages at so many CSS pixels."""
     metrics = {"width": width, "height": height, "deviceScaleFactor": 2 if phone else 1, "mobile": phone}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-
-
-def whole_page(driver, path):
-    """A picture of the page from top to bottom."""
-    import base64
-
-    shot = driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "format": "png"})
-    path.write_bytes(base64.b64decode(shot["data"]))

@@ -2,9 +2,12 @@
 
 import ast
 import importlib
+import itertools
+import re
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -128,6 +131,20 @@ def test_rooms_import_only_what_they_may(room):
                 names = [f"divbench.{a.name}" for a in node.names] if node.module == "divbench" else [node.module or ""]
             for name in (n for n in names if n.split(".")[0] == "divbench"):
                 assert any(name == a or name.startswith(a + ".") for a in ALLOWED[room]), f"{path}: imports {name}"
+
+
+def test_everything_that_is_imported_is_declared():
+    project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text())["project"]
+    named = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
+    declared = {re.split(r"[<>=\[]", one)[0].lower().replace("-", "_") for one in named}
+    called = {"PIL": "pillow", "sklearn": "scikit_learn", "open_clip": "open_clip_torch"}
+    for path in ROOT.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            modules = [one.name for one in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                modules = [node.module or "divbench"]
+            for top in {module.partition(".")[0] for module in modules} - {"divbench"} - sys.stdlib_module_names:
+                assert called.get(top, top) in declared, f"{path}: {top} is not in pyproject.toml"
 
 
 def test_public_names_exist_and_are_listed():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -60,6 +61,13 @@ def test_score_writes_a_result_and_prints_a_table(folders, tmp_path):
     assert result.protocol.name == "quick"
     assert result.sets[0].per_class == (6, 6, 6)
     assert len(result.scores) == 18
+
+
+def test_a_name_of_the_users_with_a_number_sign_is_kept_whole(folders, tmp_path):
+    shutil.copytree(folders / "one", tmp_path / "run#1")
+    done = run("score", tmp_path / "run#1", "--real", folders / "real", "-p", "quick", "-o", tmp_path / "r.json")
+    assert done.exit_code == 0, done.stderr
+    assert load_result(tmp_path / "r.json").name == "run#1"
 
 
 def test_several_sets_are_seeds_and_ipc_takes_the_first(folders, tmp_path):

@@ -11,6 +11,7 @@ import divbench
 from divbench.errors import OutputError, ResultError
 from divbench.results import load_result, result_schema, save_result
 from tests.records import make_result, make_score
+from tests.report.students import make_accuracy, trained_result
 
 SCHEMA_FILE = Path(divbench.__file__).parent / "result.schema.json"
 
@@ -28,7 +29,7 @@ def test_the_schema_beside_the_records_is_theirs():
 
 
 def edited(tmp_path, edit):
-    save_result(make_result(), tmp_path / "r.json")
+    save_result(trained_result("entry", make_accuracy()), tmp_path / "r.json")
     data = json.loads((tmp_path / "r.json").read_text())
     edit(data)
     (tmp_path / "r.json").write_text(json.dumps(data))
@@ -54,6 +55,15 @@ def edited(tmp_path, edit):
         (lambda d: d["scores"][0].update(per_class=[]), "has 0 per-class vectors for 1 sets"),
         (lambda d: d["scores"][0]["interval"].update(low=0.35), "an interval that does not hold its value"),
         (lambda d: d["scores"].append(d["scores"][0]), "holds a metric twice"),
+        (lambda d: d["scores"][0]["interval"].update(level=1), "level 1.0, which must lie between 0 and 1"),
+        (lambda d: d["classes"].__setitem__(0, d["classes"][1]), r"\$\.classes holds a class twice"),
+        (lambda d: d["sets"][0].update(count=29), r"\$\.sets\[0\] has 29 images, but 30 over its classes"),
+        (lambda d: d["sets"][0].update(per_class=[30]), r"\$\.sets\[0\] has 1 per-class counts for 3 classes"),
+        (lambda d: d["real"].update(per_class=[301, -1, 0]), r"\$\.real has a negative number"),
+        (lambda d: d["accuracies"].append(d["accuracies"][0]), "holds a network twice"),
+        (lambda d: d["accuracies"][0]["test"].update(count=1), r"\$\.accuracies\[0\]\.test has 1 images, but 30"),
+        (lambda d: d["accuracies"][0]["runs"][0].update(set=1), r"\(convnet3\) has a run on set 1 of 1"),
+        (lambda d: d["accuracies"][0]["runs"][0].update(set=-1), r"\(convnet3\) has a run on set -1 of 1"),
     ],
 )
 def test_edited_files_are_refused(tmp_path, edit, message):
@@ -61,6 +71,14 @@ def test_edited_files_are_refused(tmp_path, edit, message):
     with pytest.raises(ResultError, match=message) as error:
         load_result(path)
     assert str(path) in str(error.value)
+
+
+def test_values_nested_without_end(tmp_path):
+    path = edited(tmp_path, lambda d: None)
+    text = path.read_text().replace('"settings": {}', '"settings": {"a": ' + "[" * 10**5 + "]" * 10**5 + "}")
+    path.write_text(text)
+    with pytest.raises(ResultError, match="is no divbench result"):
+        load_result(path)
 
 
 def test_bytes_that_are_no_text(tmp_path):

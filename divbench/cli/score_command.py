@@ -68,7 +68,7 @@ def score(
         truth,
         rules,
         embedding.record(skip_bad),
-        name=name or fakes[0].name.partition("#")[0],
+        name=name or fakes[0].entry,
         ipc=ipc,
         classes=classes,
         common_classes=common_classes,

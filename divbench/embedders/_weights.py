@@ -40,7 +40,7 @@ def _beside(path: Path) -> dict[str, Any]:
         return {}
     try:
         found = json.loads(beside.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WeightsError(f"{beside}: not valid JSON ({error}); mend or remove it") from error
     return found if isinstance(found, dict) else {}
 

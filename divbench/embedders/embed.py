@@ -189,7 +189,7 @@ def _known_features(
 
 
 def _keep_content(cache: Cache, fingerprint: str | None, content: Content) -> None:
-    if fingerprint is not None:  # taken before reading, so a file that changed meanwhile is read again next time
+    if fingerprint is not None:  # of before reading, so what changed meanwhile is read again next time
         text = json.dumps({"remarks": content.remarks, "bad": content.bad})
         cache.store("index", _index_key(fingerprint), {"prints": content.prints}, text)
 

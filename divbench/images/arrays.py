@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from divbench.errors import InputError
-from divbench.images.imageset import ImageSet
+from divbench.images.imageset import ImageSet, unnamed_classes
 from divbench.images.normalization import to_uint8
 from divbench.images.reader import ReadOptions
 
@@ -39,7 +39,7 @@ def image_set(
     stacked, shape_notes = _channels_first(images, what)
     pixels, understood, value_notes = _to_pixels(stacked, what, options)
     hard, count, label_notes = hard_labels(labels, len(pixels), what)
-    classes = classes or tuple(str(index) for index in range(count))
+    classes = classes or unnamed_classes(count, what)
     if count > len(classes):
         raise InputError(f"{what}: labels reach {count - 1}, but there are {len(classes)} class names")
     return ImageSet(
@@ -60,7 +60,7 @@ def hard_labels(labels: Tensor, count: int, what: str) -> tuple[Tensor, int, tup
         raise InputError(f"{what}: labels hold NaN or infinite values")
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
-    if labels.ndim not in (1, 2) or len(labels) != count:
+    if labels.ndim not in (1, 2) or len(labels) != count or 0 in labels.shape:
         raise InputError(f"{what}: labels must be [{count}] or [{count}, classes], got {list(labels.shape)}")
     if labels.ndim == 2:
         return _largest(labels, what)
@@ -72,11 +72,17 @@ def hard_labels(labels: Tensor, count: int, what: str) -> tuple[Tensor, int, tup
     return hard, int(hard.max()) + 1, ()
 
 
-def in_order(count: int, per_class: int, what: str) -> Tensor:
-    """Labels 0, .., 0, 1, .., 1, ... [count] with ``per_class`` of each; raises `InputError` where that fails."""
-    if count % per_class:
-        raise InputError(f"{what}: holds {count} images, which cannot be {per_class} of each class")
-    return torch.arange(count) // per_class
+def in_order(images: Tensor, per_class: int, what: str) -> Tensor:
+    """Labels 0, .., 0, 1, .., 1, ... [N] with ``per_class`` of each for images [N, ...].
+
+    Raises:
+        InputError: that fails, or there is one number instead of images.
+    """
+    if images.ndim == 0:
+        raise InputError(f"{what}: expected images [N, ...], got a single number")
+    if len(images) % per_class:
+        raise InputError(f"{what}: holds {len(images)} images, which cannot be {per_class} of each class")
+    return torch.arange(len(images)) // per_class
 
 
 def as_tensor(array: np.ndarray, what: str) -> Tensor:

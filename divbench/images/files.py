@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from divbench.errors import shown
 from divbench.images.decode import decode_file
 from divbench.images.imageset import Picture
 
@@ -18,13 +19,14 @@ class Files:
 
     Attributes:
         paths: the files.
-        names: what to call them in messages; None: their paths.
-        origin: for files unpacked from an archive: the archive, whose state stands for theirs.
+        names: for files unpacked from an archive: what to call them in messages; None: their paths.
+        archive: for the same: the fingerprint of the archive before it was unpacked, which stands for their state; None
+            where it had just been written.
     """
 
     paths: tuple[Path, ...]
     names: tuple[str, ...] | None = None
-    origin: Path | None = None
+    archive: str | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -35,22 +37,20 @@ class Files:
 
     def name_of(self, index: int) -> str:
         """The path, or the archive and the path inside it."""
-        return self.names[index] if self.names else str(self.paths[index])
+        return shown(self.names[index] if self.names else str(self.paths[index]))
 
     def fingerprint(self) -> str | None:
         """Digest of every file's path, size, times and inode; None where one changed in the last two seconds.
 
-        File times are coarse: a file written again in the same tick would look unchanged.
+        File times are coarse: a file written again in the same tick would look unchanged. Unpacked files are what the
+        archive held when it was read, whatever lies in its place now.
         """
-        if self.origin is None:
+        if self.names is None:
             return fingerprint_files(self.paths)
-        whole = fingerprint_files((self.origin,))
-        inside = "\0".join(self.name_of(index) for index in range(len(self)))
-        return (
-            None
-            if whole is None
-            else hashlib.sha256(f"{whole}\0{inside}".encode("utf-8", "surrogateescape")).hexdigest()
-        )
+        if self.archive is None:
+            return None
+        whole = "\0".join((self.archive, *self.names))
+        return hashlib.sha256(whole.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def fingerprint_files(paths: tuple[Path, ...]) -> str | None:

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from divbench.errors import InputError, shorten
+from divbench.errors import InputError, shorten, shown
 from divbench.images.decode import SUFFIXES
 
 SPLITS = ("train", "val", "test", "valid", "validation", "training", "testing")
@@ -104,7 +104,7 @@ def find_root(folder: Path, split: str | None) -> tuple[Path, str, tuple[str, ..
                 f"{here}: holds {len(candidates)} folders with images ({names}); give the one that is meant"
             )
         here = candidates[0]
-        notes.append(f"entered {here.relative_to(folder)}")
+        notes.append(f"entered {shown(str(here.relative_to(folder)))}")
     if kind is None or (wanted is not None and wanted not in (folder.resolve().name, here.name)):
         raise InputError(f"{folder}: {_asked(wanted)}, but it has no split folders; leave split out")
     return here, kind, tuple(notes[-1:])

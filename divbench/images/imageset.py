@@ -8,11 +8,12 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from divbench.errors import InputError
+from divbench.errors import InputError, shown
 from divbench.origin import Origin
 
 NO_CLASSES = ("all",)
 """The classes of a set that has none: everything is in one."""
+_MAX_UNNAMED = 1_000_000
 
 
 class Picture(NamedTuple):
@@ -44,6 +45,20 @@ class ImageSource(Protocol):
         ...
 
 
+def unnamed_classes(count: int, what: str) -> tuple[str, ...]:
+    """The names of ``count`` classes that have none: their indices.
+
+    Raises:
+        InputError: more than a million, which one damaged label can ask for; ``what`` names the source.
+    """
+    if count > _MAX_UNNAMED:
+        raise InputError(
+            f"{what}: labels reach {count - 1}, which would be more than {_MAX_UNNAMED} classes without names; "
+            "mend the labels, or number the classes from 0 on"
+        )
+    return tuple(str(index) for index in range(count))
+
+
 @dataclass(frozen=True, eq=False)
 class ImageSet:
     """Images, labels and class names.
@@ -59,6 +74,7 @@ class ImageSet:
         notes: what else the reader noticed (ignored files, clipped values, ...).
         labelled: False for a flat folder without classes; only dataset scope applies to it.
         origin: how divbench generated it; None of other sets.
+        repeat: which of several repeats (seeds) in one file it is; ``name`` then ends in ``#repeat``.
     """
 
     images: Tensor | ImageSource
@@ -69,8 +85,17 @@ class ImageSet:
     notes: tuple[str, ...] = ()
     labelled: bool = True
     origin: Origin | None = None
+    repeat: int | None = None
 
     def __post_init__(self) -> None:
+        for name in (self.name, *self.classes):  # a file's name may be any bytes; no result holds what is no text
+            if shown(name) != name:
+                raise InputError(
+                    f"{shown(self.name)}: the name {name!a} is not UTF-8; rename the file or folder, or the class"
+                )
+        if len(set(self.classes)) < len(self.classes):
+            twice = next(name for name, count in Counter(self.classes).items() if count > 1)
+            raise InputError(f"{self.name}: two classes are called {twice!r}; give each a name of its own")
         count = len(self.images)
         if count == 0:
             raise InputError(f"{self.name}: holds no images")
@@ -92,6 +117,11 @@ class ImageSet:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def entry(self) -> str:
+        """What to call this set and other seeds of it together: the name without the number of the repeat."""
+        return self.name if self.repeat is None else self.name.removesuffix(f"#{self.repeat}")
 
     def read(self, index: int) -> Picture:
         """Image ``index`` as uint8 pixels [3, H, W] with its remarks; raises `BadImageError`."""

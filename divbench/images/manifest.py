@@ -33,7 +33,7 @@ def load_manifest(path: Path) -> Manifest:
     """Read and check a `set.json`; raises `InputError` that names the key."""
     try:
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as problem:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         raise InputError(f"{path}: is not a set that divbench wrote: {problem}") from None
     if manifest.schema != SCHEMA:
         raise InputError(

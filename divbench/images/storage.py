@@ -1,6 +1,9 @@
 """Read `.pt`, `.safetensors`, `.npy` and `.npz` files of images without running anything that is in them."""
 
+import lzma
+import tokenize
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,19 @@ from divbench import storage
 from divbench.errors import InputError
 
 TORCH_SUFFIXES = frozenset({".pt", ".pth"})
+# numpy parses headers as literals of Python, believes their sizes, and passes on what the decompressors say.
+_DAMAGED = (
+    OSError,
+    EOFError,
+    ValueError,
+    SyntaxError,
+    tokenize.TokenError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    RuntimeError,
+)
 
 
 def load_torch(path: Path, *, peek: bool = False) -> Any:
@@ -36,7 +52,7 @@ def load_npy(path: Path) -> np.ndarray:
     """The array of an `.npy` file; raises `InputError` where it is damaged or holds Python objects."""
     try:
         array = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as problem:
+    except _DAMAGED as problem:
         raise InputError(f"{path}: cannot be read as an array: {problem}") from None
     if not isinstance(array, np.ndarray):
         raise InputError(f"{path}: holds several arrays; expected one")
@@ -48,7 +64,7 @@ def npz_keys(path: Path) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             return [name.removesuffix(".npy") for name in archive.namelist()]
-    except (zipfile.BadZipFile, OSError) as problem:
+    except _DAMAGED as problem:
         raise InputError(f"{path}: cannot be read as .npz: {problem}") from None
 
 
@@ -57,5 +73,5 @@ def load_npz(path: Path, keys: list[str]) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return {key: arrays[key] for key in keys}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as problem:
+    except _DAMAGED as problem:
         raise InputError(f"{path}: cannot be read as .npz: {problem}") from None

@@ -1,14 +1,17 @@
 """Unpack a `.zip` or `.tar` into an empty folder, with nothing outside it and no more than it may hold."""
 
+import bz2
+import gzip
+import io
 import lzma
 import shutil
 import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any, TypeVar
 
 from divbench.errors import InputError
 
@@ -18,6 +21,8 @@ MAX_RATIO = 100
 ALWAYS_ALLOWED = 256 * 2**20
 MAX_MEMBERS = 5_000_000
 _CHUNK = 2**20
+_COMPRESSED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+_Member = TypeVar("_Member")
 _DAMAGED = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -44,9 +49,9 @@ def unpack(archive: Path, folder: Path) -> None:
     """
     allowed = max(ALWAYS_ALLOWED, MAX_RATIO * archive.stat().st_size)
     allowed = min(allowed, shutil.disk_usage(folder).free * 9 // 10)
-    members = _zip_members if archive.name.lower().endswith(".zip") else _tar_members
+    zipped = archive.name.lower().endswith(".zip")
     try:
-        _extract(archive, members(archive), folder, allowed)
+        _extract(archive, _zip_members(archive) if zipped else _tar_members(archive, allowed), folder, allowed)
     except _DAMAGED as problem:
         raise InputError(f"{archive}: is damaged or of a kind that cannot be unpacked: {problem}") from None
     except OSError as problem:
@@ -55,12 +60,10 @@ def unpack(archive: Path, folder: Path) -> None:
 
 def _extract(archive: Path, members: Iterator[tuple[str, IO[bytes]]], folder: Path, allowed: int) -> None:
     written = 0
-    for count, (name, file) in enumerate(members):
+    for name, file in members:
         place = _place(archive, name)
         if place is None:
             continue
-        if count >= MAX_MEMBERS:
-            raise InputError(f"{archive}: holds more than {MAX_MEMBERS} files")
         target = folder / place
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():
@@ -69,11 +72,22 @@ def _extract(archive: Path, members: Iterator[tuple[str, IO[bytes]]], folder: Pa
             while chunk := file.read(_CHUNK):
                 written += len(chunk)
                 if written > allowed:
-                    raise InputError(
-                        f"{archive}: unpacks to more than {allowed} bytes ({MAX_RATIO} times its size, or what the "
-                        "disk has free); if it is genuine, unpack it yourself and give the folder"
-                    )
+                    raise _too_large(archive, allowed)
                 out.write(chunk)
+
+
+def _too_large(archive: Path, allowed: int) -> InputError:
+    return InputError(
+        f"{archive}: unpacks to more than {allowed} bytes ({MAX_RATIO} times its size, or what the disk has free); if "
+        "it is genuine, unpack it yourself and give the folder"
+    )
+
+
+def _counted(archive: Path, members: Iterable[_Member]) -> Iterator[_Member]:
+    for count, member in enumerate(members):
+        if count >= MAX_MEMBERS:
+            raise InputError(f"{archive}: holds more than {MAX_MEMBERS} files and folders")
+        yield member
 
 
 def _place(archive: Path, name: str) -> PurePosixPath | None:
@@ -88,7 +102,7 @@ def _place(archive: Path, name: str) -> PurePosixPath | None:
 
 def _zip_members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
     with zipfile.ZipFile(archive) as file:
-        for member in file.infolist():
+        for member in _counted(archive, file.infolist()):
             kind = stat.S_IFMT(member.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise InputError(f"{archive}: member {member.filename!r} is a link or a device; nothing was read")
@@ -98,13 +112,44 @@ def _zip_members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
                     yield member.filename, content
 
 
-def _tar_members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    with tarfile.open(archive, "r:*") as file:
-        for member in file:
+def _tar_members(archive: Path, allowed: int) -> Iterator[tuple[str, IO[bytes]]]:
+    with archive.open("rb") as file:
+        start = file.read(max(map(len, _COMPRESSED)))
+    opened = next((opened for magic, opened in _COMPRESSED.items() if start.startswith(magic)), open)
+    with opened(archive, "rb") as plain, tarfile.open(fileobj=_Limited(plain, archive, allowed), mode="r:") as tar:
+        for member in _counted(archive, tar):
             if not (member.isfile() or member.isdir()):
                 raise InputError(f"{archive}: member {member.name!r} is a link or a device; nothing was read")
             _place(archive, member.name)
-            content = file.extractfile(member)
+            content = tar.extractfile(member)
             if content is not None:
                 with content:
                     yield member.name, content
+
+
+class _Limited(io.RawIOBase):
+    """What `tarfile` needs of a file, which ends in an error where a bomb would go on.
+
+    Headers are no content that could be counted when it is written, and `tarfile` reads each into memory at once.
+    """
+
+    def __init__(self, file: IO[bytes], archive: Path, allowed: int) -> None:
+        self.file, self.archive, self.allowed = file, archive, allowed
+
+    def tell(self) -> int:
+        return self.file.tell()
+
+    def read(self, size: int = _CHUNK) -> bytes:
+        """At most ``size`` bytes; raises `InputError` where they are more than any header or chunk has."""
+        if size > _CHUNK:
+            raise InputError(f"{self.archive}: holds a header of {size} bytes, more than {_CHUNK}; pack it anew")
+        data = self.file.read(size)
+        if self.tell() > self.allowed:
+            raise _too_large(self.archive, self.allowed)
+        return data
+
+    def seek(self, position: int, whence: int = 0) -> int:
+        """Go to ``position``, in bytes from the start; raises `InputError` where that is too far."""
+        if position > self.allowed:
+            raise _too_large(self.archive, self.allowed)
+        return self.file.seek(position)

@@ -8,8 +8,9 @@ import csv
 import html
 import io
 import math
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,6 +20,7 @@ from divbench.report import _latex
 
 FORMATS = ("table", "json", "csv", "markdown", "latex", "html")
 _MARKDOWN = str.maketrans({sign: f"\\{sign}" for sign in "\\`*|<~"})
+_LINK = re.compile(r"\](?=[(\[:])")
 
 
 class Measured(NamedTuple):
@@ -70,6 +72,7 @@ def render(table: Table, format: str = "table") -> str:
         return _json(_record(table))
     if format == "csv":
         return _csv(_expanded(table), _records(table))
+    table = _in_lines(table)
     return _WRITERS[format](table, _notes(table, format))
 
 
@@ -84,6 +87,7 @@ def render_all(tables: Sequence[Table], format: str = "table") -> str:
         columns = dict.fromkeys(["measure", *(name for table in tables for name in _expanded(table))])
         rows = [{"measure": _plain(table.measure), **row} for table in tables for row in _records(table)]
         return _csv(list(columns), rows)
+    tables = [_in_lines(table) for table in tables]
     notes = [_notes(table, format) for table in tables]
     shared = [note for note in notes[0] if all(note in some for some in notes)] if len(tables) > 1 else []
     parts = [
@@ -98,14 +102,25 @@ def text(cell: Cell) -> str:
     if cell is None:
         return "–"
     if isinstance(cell, Labelled):
-        return cell.text
+        return _line(cell.text)
     if isinstance(cell, Measured):
         half = (cell.high - cell.low) / 2
         digits = min(5, max(0, 1 - math.floor(math.log10(half)))) if half > 0 else 4
         p = "" if cell.p is None else f" (p {cell.p:.2g})"
         value = float(f"{cell.value:.12g}")  # how it was summed decides no tie
         return f"{value:.{digits}f} ±{half:.{digits}f}{p}"
-    return f"{cell:.4g}" if isinstance(cell, float) else " ".join(str(cell).split())
+    return f"{cell:.4g}" if isinstance(cell, float) else _line(str(cell))
+
+
+def _line(words: str) -> str:
+    """Words of people in one line, without the characters that would steer a terminal."""
+    return "".join(sign for sign in " ".join(words.split()) if sign.isprintable())
+
+
+def _in_lines(table: Table) -> Table:
+    """The table with title, columns and notes that are one line each, for people."""
+    columns, notes = [[_line(words) for words in some] for some in (table.columns, table.notes)]
+    return replace(table, title=_line(table.title), columns=columns, notes=notes)
 
 
 def sort_key(cell: Cell) -> float | str | None:
@@ -138,7 +153,7 @@ def _text_list(notes: list[str]) -> list[str]:
 
 def in_markdown(words: str) -> str:
     """Words of people, without signs that Markdown would take for its own."""
-    return words.translate(_MARKDOWN)
+    return _LINK.sub(r"\\]", words.translate(_MARKDOWN))  # other brackets make neither link nor picture
 
 
 def _markdown_table(table: Table, notes: list[str]) -> str:

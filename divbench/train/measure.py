@@ -94,7 +94,7 @@ def measure_accuracy(
     )
     result = accuracy_result(
         replace(trained, runs={net: entry.all_runs(net, runs) for net, runs in trained.runs.items()}),
-        name=name or (matched[0].name.partition("#")[0] if before is None else before.name),
+        name=name or (matched[0].entry if before is None else before.name),
         recipe=(plan.name, plan.recipe),
         classes=tests.classes,
         sets=entry.sets,

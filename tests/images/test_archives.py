@@ -1,4 +1,5 @@
 import gc
+import gzip
 import io
 import os
 import tarfile
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from divbench.cache import Cache
+from divbench.embedders.embed import embed
 from divbench.errors import InputError
 from divbench.images import BadImageError, read_images
 
@@ -53,17 +56,33 @@ def test_archives_read_as_the_folder_and_leave_nothing(sre2l, tmp_path, temporar
     assert list(temporary.iterdir()) == []
 
 
-def test_fingerprint_of_an_archive_is_that_of_its_file(sre2l, tmp_path, monkeypatch):
+def test_fingerprint_of_an_archive_is_of_what_was_unpacked(sre2l, tmp_path, monkeypatch):
     archive = packed(sre2l, tmp_path / "a.tar")
-    first, second = read_images(archive), read_images(archive)
-    assert first.images.fingerprint() is None
+    fresh = read_images(archive)
     later = time.time_ns() + 10**10
     monkeypatch.setattr("divbench.images.files.time.time_ns", lambda: later)
+    assert fresh.images.fingerprint() is None, "the archive may have changed in the tick in which it was written"
+    first = read_images(archive)
     before = first.images.fingerprint()
     assert before is not None
-    assert before == second.images.fingerprint()
+    assert before == read_images(archive).images.fingerprint()
     os.utime(archive, ns=(1, 1))
-    assert before != first.images.fingerprint()
+    assert first.images.fingerprint() == before
+    assert read_images(archive).images.fingerprint() not in (before, None)
+
+
+@pytest.mark.parametrize(("prefix", "second"), [("", "a.bmp"), ("wds:", "b.bmp")])
+def test_an_archive_written_again_is_not_taken_for_the_one_that_was_read(tmp_path, png, monkeypatch, prefix, second):
+    monkeypatch.setattr("divbench.images.files._SETTLED_NS", -(10**12))  # else fresh files have no fingerprint
+    cache, archive = Cache(tmp_path / "cache"), tmp_path / "a.tar"
+    source = f"{prefix}{archive}"
+    png(tmp_path / "set" / "cat" / "a.bmp", 1)
+    held = read_images(packed(tmp_path / "set", archive) and source)
+    png(tmp_path / "set" / "cat" / second, 2)
+    packed(tmp_path / "set", archive)
+    embed(held, "pixels", cache=cache)
+    again = embed(read_images(source), "pixels", cache=cache)
+    assert again.source == embed(read_images(tmp_path / "set"), "pixels").source
 
 
 def test_a_bad_image_in_an_archive_is_named_by_archive_and_member(sre2l, tmp_path):
@@ -131,6 +150,31 @@ def test_bombs_are_stopped(tmp_path, temporary, monkeypatch, name):
     with pytest.raises(InputError, match="unpacks to more than"):
         read_images(packed(tmp_path / "set", tmp_path / name))
     assert list(temporary.iterdir()) == []
+
+
+def test_a_header_that_would_fill_the_memory_is_refused(tmp_path):
+    record = b"3145728 comment=".ljust(3 * 2**20 - 1, b"a") + b"\n"
+    header = tarfile.TarInfo("./PaxHeaders/x")
+    header.type, header.size = tarfile.XHDTYPE, len(record)
+    with gzip.open(tmp_path / "a.tar.gz", "wb") as file:
+        file.write(header.tobuf(tarfile.USTAR_FORMAT) + record)
+    with pytest.raises(InputError, match="holds a header of 3145728 bytes"):
+        read_images(tmp_path / "a.tar.gz")
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_headers_count_as_bytes_and_as_members(sre2l, tmp_path, monkeypatch, hidden):
+    for number in range(200):
+        (sre2l / ("." * hidden + str(number))).mkdir()
+    archive = packed(sre2l, tmp_path / "a.tar.gz")
+    monkeypatch.setattr("divbench.images.unpack.ALWAYS_ALLOWED", 2**16)
+    monkeypatch.setattr("divbench.images.unpack.MAX_RATIO", 1)
+    with pytest.raises(InputError, match="unpacks to more than 65536 bytes"):
+        read_images(archive)
+    monkeypatch.setattr("divbench.images.unpack.ALWAYS_ALLOWED", 2**20)
+    monkeypatch.setattr("divbench.images.unpack.MAX_MEMBERS", 200)
+    with pytest.raises(InputError, match="more than 200 files and folders"):
+        read_images(archive)
 
 
 def test_the_same_member_twice_is_an_error(tmp_path):

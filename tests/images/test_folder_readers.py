@@ -1,5 +1,6 @@
 import os
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -219,3 +220,18 @@ def test_fingerprint_follows_size_time_and_names(sre2l, monkeypatch):
     assert source.fingerprint() != second
     paths[0].unlink()
     assert source.fingerprint() is None
+
+
+def test_names_that_are_no_text_are_refused_or_shown_safely(tmp_path, png):
+    wrong = os.fsdecode(b"caf\xe9")
+    png(tmp_path / "set" / "dog" / "a.png")
+    png(tmp_path / "set" / "dog" / f"{wrong}.png")
+    (tmp_path / "set" / wrong).mkdir()
+    images = read_images(tmp_path / "set")
+    assert Path(images.name_of(1)).name == r"caf\udce9.png"
+    assert images.notes == (r"ignored folders that are no classes or hold no images: caf\udce9",)
+    png(tmp_path / "set" / wrong / "a.png")
+    for place in (tmp_path / "set", tmp_path / "set" / wrong):
+        with pytest.raises(InputError, match=r"the name 'caf\\udce9' is not UTF-8; rename") as error:
+            read_images(place)
+        assert str(error.value).isprintable()

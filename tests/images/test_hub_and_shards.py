@@ -2,6 +2,7 @@ import io
 import sys
 import tarfile
 import time
+import types
 
 import numpy as np
 import pytest
@@ -40,7 +41,8 @@ def test_shards_are_read_in_place(tmp_path, monkeypatch):
     assert images.images.fingerprint() is None
     later = time.time_ns() + 10**10
     monkeypatch.setattr("divbench.images.files.time.time_ns", lambda: later)
-    assert images.images.fingerprint() is not None
+    assert images.images.fingerprint() is None
+    assert read_images(f"wds:{tmp_path}/x-*.tar").images.fingerprint() is not None
 
 
 def test_shards_without_labels_and_with_some(tmp_path):
@@ -54,11 +56,15 @@ def test_shards_without_labels_and_with_some(tmp_path):
 def test_bad_shards_are_errors(tmp_path):
     (tmp_path / "text.tar").write_text("hello")
     cls = shard(tmp_path / "cls.tar", [("0.png", encoded(0)), ("0.cls", b"cat")])
+    wild = shard(tmp_path / "wild.tar", [("0.png", encoded(0)), ("0.cls", b"1000000")])
+    far = shard(tmp_path / "far.tar", [("0.png", encoded(0)), ("0.cls", b"9" * 20)])
     two = shard(tmp_path / "two.tar", [("0.png", encoded(0)), ("0.jpg", encoded(0))])
     none = shard(tmp_path / "none.tar", [("0.txt", b"")])
     for source, message in [
         (f"wds:{tmp_path}/text.tar", "uncompressed tar"),
         (f"wds:{cls}", "class number, got b'cat'"),
+        (f"wds:{wild}", "labels reach 1000000, .* classes without names"),
+        (f"wds:{far}", "labels reach 9{20}, .* classes without names"),
         (f"wds:{two}", "two images"),
         (f"wds:{none}", "no images"),
         (f"wds:{tmp_path}/gone-{{0..1}}.tar", r"no such shards: .*gone-0\.tar"),
@@ -81,6 +87,27 @@ def test_hub_without_the_library_names_the_extra(monkeypatch):
         read_images("hf:cifar10")
 
 
+@pytest.mark.parametrize("download", [False, True])
+def test_hub_asks_the_network_only_where_download_is_said(monkeypatch, download):
+    library = types.SimpleNamespace(HF_HUB_OFFLINE=False, HF_DATASETS_OFFLINE=False)
+    constants = types.SimpleNamespace(HF_HUB_OFFLINE=False)
+    asked = []
+
+    def switches():
+        return [library.HF_HUB_OFFLINE, library.HF_DATASETS_OFFLINE, constants.HF_HUB_OFFLINE]
+
+    def load(name, configuration):
+        asked.append(switches())
+        raise FileNotFoundError("nowhere")
+
+    monkeypatch.setitem(sys.modules, "datasets", types.SimpleNamespace(config=library, load_dataset=load))
+    monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace(constants=constants))
+    with pytest.raises(InputError, match="nowhere"):
+        read_images("hf:gone", download=download)
+    assert asked == [[not download] * 3]
+    assert switches() == [False] * 3
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
 def test_hub_reads_encoded_images_and_class_names(tmp_path, monkeypatch):
     datasets = pytest.importorskip("datasets")
@@ -89,8 +116,8 @@ def test_hub_reads_encoded_images_and_class_names(tmp_path, monkeypatch):
     made = datasets.Dataset.from_dict(rows, features=features)
     asked = []
 
-    def load(name, configuration, download_config):
-        asked.append((name, configuration, download_config.local_files_only))
+    def load(name, configuration):
+        asked.append((name, configuration, datasets.config.HF_HUB_OFFLINE))
         if name == "gone":
             raise FileNotFoundError("nowhere")
         return {"train": made, "test": made.select([0])}

@@ -1,7 +1,9 @@
 import itertools
 
+import pytest
 import torch
 
+from divbench.errors import InputError
 from divbench.images import ImageSet, read_images
 from divbench.images.imageset import Picture
 
@@ -57,3 +59,8 @@ def test_a_selection_reads_and_names_its_own_rows():
     assert part.pixels()[:, 0, 0, 0].tolist() == [2, 7]
     assert [part.name_of(n) for n in range(2)] == ["image 2", "image 7"]
     assert len(part) == 2
+
+
+def test_two_classes_of_one_name_are_refused():
+    with pytest.raises(InputError, match="two classes are called 'crane'"):
+        ImageSet(torch.zeros(1, 3, 2, 2, dtype=torch.uint8), rows(0), ("crane", "dog", "crane"), "set")

@@ -1,4 +1,5 @@
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -112,13 +113,15 @@ def test_repeats(tmp_path):
         read_images(path)
     both = read_repeats(path)
     assert [one.name for one in both] == ["res_DM_CIFAR10_ConvNet_2ipc#0", "res_DM_CIFAR10_ConvNet_2ipc#1"]
+    assert {one.select(LABELS).entry for one in both} == {"res_DM_CIFAR10_ConvNet_2ipc"}
     assert torch.equal(both[1].pixels(), PIXELS + 1)
     assert torch.equal(read_images(path, repeat=1).pixels(), PIXELS + 1)
     assert len(read_repeats(path, repeat=0)) == 1
     for wrong in (2, -1):
         with pytest.raises(InputError, match=rf"repeat {wrong}"):
             read_images(path, repeat=wrong)
-    assert read_images(dc(tmp_path / "other.pt", repeats=1)).name == "other"
+    only = read_images(dc(tmp_path / "run#0.pt", repeats=1))
+    assert (only.name, only.entry) == ("run#0", "run#0")
 
 
 def test_repeat_of_a_file_without_repeats_is_an_error(tmp_path):
@@ -306,3 +309,54 @@ def test_options_without_a_meaning_are_noted(tmp_path):
     assert images.name == "mine"
     with pytest.raises(InputError, match="has no splits"):
         read_images(mtt(tmp_path / "m"), split="train")
+
+
+def test_one_wild_label_does_not_name_classes_without_end(tmp_path):
+    torch.save({"images": PIXELS, "labels": LABELS + 1_000_000}, tmp_path / "a.pt")
+    with pytest.raises(InputError, match=r"a\.pt: labels reach 1000002, .* more than 1000000 classes without names"):
+        read_images(tmp_path / "a.pt")
+
+
+def npy(header: bytes) -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{'a'\n",
+        b"{'descr': '|u1', 'fortran_order': False, 'shape': (1," + b"(" * 5000 + b")}\n",
+        b"{'descr': '|u1', 'fortran_order': False, 'shape': (100000000000, 32, 32, 3), }\n",
+    ],
+    ids=["cut", "nested", "huge"],
+)
+def test_headers_of_npy_files_that_are_wrong(tmp_path, header):
+    (tmp_path / "a.npy").write_bytes(npy(header))
+    with pytest.raises(InputError, match=r"a\.npy: cannot be read as an array"):
+        read_images(tmp_path / "a.npy", per_class=1)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+def test_damaged_npz_files(tmp_path, method):
+    path = tmp_path / "a.npz"
+    with zipfile.ZipFile(path, "w", method) as file:
+        file.writestr("images.npy", bytes(range(256)) * 8)
+        file.writestr("labels.npy", b"")
+    whole = path.read_bytes()
+    start = whole.index(b"images.npy") + len("images.npy")
+    wrong = {"data": (start, b"\xff" * 16), "kind": (whole.index(b"PK\1\2") + 10, b"c")}
+    for place, data in wrong.values():
+        path.write_bytes(whole[:place] + data + whole[place + len(data) :])
+        with pytest.raises(InputError, match=r"a\.npz: cannot be read as \.npz"):
+            read_images(path)
+
+
+def test_shapes_without_images_or_without_scores(tmp_path):
+    np.save(tmp_path / "a.npy", np.array(3))
+    torch.save(torch.tensor(3.0), tmp_path / "a.pt")
+    for name in ("a.npy", "a.pt"):
+        with pytest.raises(InputError, match=r"expected images \[N, \.\.\.\], got a single number"):
+            read_images(tmp_path / name, per_class=1)
+    torch.save({"images": PIXELS, "labels": torch.zeros(6, 0)}, tmp_path / "b.pt")
+    with pytest.raises(InputError, match=r"must be \[6\] or \[6, classes\], got \[6, 0\]"):
+        read_images(tmp_path / "b.pt")

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from divbench.report.layouts import tables_by_ipc, tables_by_network
-from divbench.report.render import FORMATS, Measured, Table, render, render_all, shown_notes, sort_key, text
+from divbench.report.render import FORMATS, Labelled, Measured, Table, render, render_all, shown_notes, sort_key, text
 from divbench.report.tables import accuracy_table, compare_table, differences_table, score_table
 from tests.records import make_result
 from tests.report.students import make_accuracy, trained_result
@@ -164,6 +164,21 @@ def test_markdown_escapes_what_would_be_markup():
     assert lines[0] == r"\<b>"
     assert lines[2].startswith(r"| a\|b ")
     assert lines[4].startswith(r"| x\|\*y\*\`\\\<i>\~ ")
+
+
+def test_markdown_makes_no_link_or_picture_of_a_name():
+    made = render(table(title="![x](http://t.example/p.png) [a][b] [4] !", notes=["[b]: http://t.example"]), "markdown")
+    assert made.splitlines()[0] == r"![x\](http://t.example/p.png) [a\][b] [4] !"
+    assert r"- [b\]: http://t.example" in made.splitlines()
+
+
+@pytest.mark.parametrize("format", ["table", "markdown", "latex", "html"])
+def test_names_neither_steer_a_terminal_nor_begin_lines(format):
+    wild = "a\x1b]0;pwned\x07\n\n# b\x1b[2J\u202ec"
+    made = table(title=wild, columns=[wild, "vendi ↑"], rows=[[wild, 1.0], [Labelled(wild, 1.0), 2.0]], notes=[wild])
+    shown = render(made, format) + render_all([made, made], format)
+    assert shown.replace("\n", "").isprintable()
+    assert not any(line.startswith("#") for line in shown.splitlines())
 
 
 def test_several_tables_say_what_they_share_once():

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from divbench.errors import InputError
-from divbench.images.files import Files
+from divbench.images.files import Files, fingerprint_files
 from divbench.images.imageset import BadImageError, ImageSet
 from divbench.images.reader import Reader, ReadOptions, find_reader, register
 from divbench.images.unpack import SUFFIXES, is_archive, unpack
@@ -36,6 +36,7 @@ def read(source: str, options: ReadOptions) -> list[ImageSet]:
 
 
 def _read(archive: Path, folder: Path, options: ReadOptions) -> list[ImageSet]:
+    state = fingerprint_files((archive,))
     unpack(archive, folder)
     if any(folder.rglob("*.cls")):
         raise InputError(f"{archive}: holds .cls files as webdataset shards do; give it as wds:{archive}")
@@ -44,20 +45,20 @@ def _read(archive: Path, folder: Path, options: ReadOptions) -> list[ImageSet]:
         reader = find_reader(str(folder))
         if options.split is not None and "split" not in reader.takes:
             raise InputError(f"{folder}: split {options.split!r} was asked for, but {reader.name} has no splits")
-        return [_from_archive(images, archive, folder) for images in reader.read(str(folder), named)]
+        return [_from_archive(images, archive, state, folder) for images in reader.read(str(folder), named)]
     except BadImageError:
         raise
     except InputError as problem:
         raise InputError(str(problem).replace(str(folder), str(archive))) from None
 
 
-def _from_archive(images: ImageSet, archive: Path, folder: Path) -> ImageSet:
+def _from_archive(images: ImageSet, archive: Path, state: str | None, folder: Path) -> ImageSet:
     found = f"{archive.name} with {images.recognised}"
     if not isinstance(images.images, Files):
         return replace(images, recognised=found)
     paths = images.images.paths
     names = tuple(f"{archive}:{path.relative_to(folder).as_posix()}" for path in paths)
-    return replace(images, images=Files(paths, names, archive), recognised=found)
+    return replace(images, images=Files(paths, names, state), recognised=found)
 
 
 def _stem(archive: Path) -> str:

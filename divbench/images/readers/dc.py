@@ -45,7 +45,6 @@ def _one(path: Path, pair: Any, index: int, count: int, options: ReadOptions) ->
     what = f"{path}, repeat {index}"
     if not (isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(part, Tensor) for part in pair)):
         raise InputError(f"{what}: expected [images, labels], two tensors")
-    suffix = f"#{index}" if count > 1 else ""
     images = image_set(
         pair[0].detach(),
         pair[1].detach(),
@@ -54,7 +53,7 @@ def _one(path: Path, pair: Any, index: int, count: int, options: ReadOptions) ->
         options=options,
         name=path.stem,
     )
-    return replace(images, name=images.name + suffix)
+    return images if count == 1 else replace(images, name=f"{images.name}#{index}", repeat=index)
 
 
 register(

@@ -1,6 +1,8 @@
 """`hf:NAME`: a data set of the Hugging Face `datasets` library (optional)."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,9 +71,9 @@ def _load(source: str, options: ReadOptions) -> tuple[Any, str]:
     except ImportError:
         raise MissingExtraError(source, "huggingface") from None
     name, _, configuration = source.removeprefix(PREFIX).partition(":")
-    local = datasets.DownloadConfig(local_files_only=not options.download)
     try:
-        splits = datasets.load_dataset(name, configuration or None, download_config=local)
+        with nullcontext() if options.download else _offline():
+            splits = datasets.load_dataset(name, configuration or None)
     # The library raises errors of many kinds, its own and those of the network below it.
     except Exception as problem:
         remedy = (
@@ -83,6 +85,24 @@ def _load(source: str, options: ReadOptions) -> tuple[Any, str]:
         asked = "holds several splits" if split is None else f"has no split {split!r}"
         raise InputError(f"{source}: {asked}; choose split (--split) = {' or '.join(splits)}")
     return splits[split], split
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    """Inside, the libraries ask no network; `datasets.DownloadConfig` has no option that is heeded everywhere."""
+    import datasets
+    import huggingface_hub
+
+    switches = [(datasets.config, "HF_HUB_OFFLINE"), (datasets.config, "HF_DATASETS_OFFLINE")]
+    switches += [(huggingface_hub.constants, "HF_HUB_OFFLINE")]
+    before = [getattr(module, name) for module, name in switches]
+    try:
+        for module, name in switches:
+            setattr(module, name, True)
+        yield
+    finally:
+        for (module, name), value in zip(switches, before, strict=True):
+            setattr(module, name, value)
 
 
 def _columns(source: str, rows: Any) -> tuple[str, str | None]:

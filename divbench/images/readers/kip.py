@@ -26,7 +26,7 @@ def read(source: str, options: ReadOptions) -> list[ImageSet]:
     if beside != path and beside.is_file():
         labels, origin = as_tensor(load_npy(beside), str(beside)), f"labels from {beside.name}"
     elif options.per_class is not None:
-        labels = in_order(len(images), options.per_class, str(path))
+        labels = in_order(images, options.per_class, str(path))
         origin = f"labels as stated: {options.per_class} of each class in order"
     else:
         raise InputError(

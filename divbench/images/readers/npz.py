@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from divbench.errors import InputError, shorten
 from divbench.images.arrays import as_tensor, image_set
 from divbench.images.imageset import ImageSet
@@ -26,7 +28,10 @@ def read(source: str, options: ReadOptions) -> list[ImageSet]:
     if "classes" in arrays:
         if arrays["classes"].ndim != 1 or arrays["classes"].dtype.kind not in "US":
             raise InputError(f"{path}: 'classes' must be a list of texts, got {arrays['classes'].dtype}")
-        classes = tuple(one.decode() if isinstance(one, bytes) else str(one) for one in arrays["classes"])
+        names = arrays["classes"]
+        if names.dtype.kind == "S":
+            names = np.char.decode(names, "utf-8", "surrogateescape")
+        classes = tuple(map(str, names))
     images = image_set(
         as_tensor(arrays[images_key], f"{path}, {images_key!r}"),
         as_tensor(arrays[labels_key], f"{path}, {labels_key!r}"),

@@ -11,7 +11,7 @@ import torch
 from divbench.errors import InputError, shorten
 from divbench.images.decode import SUFFIXES, decode_bytes
 from divbench.images.files import fingerprint_files
-from divbench.images.imageset import NO_CLASSES, BadImageError, ImageSet, Picture
+from divbench.images.imageset import NO_CLASSES, BadImageError, ImageSet, Picture, unnamed_classes
 from divbench.images.reader import Reader, ReadOptions, register
 
 PREFIX = "wds:"
@@ -30,9 +30,15 @@ class _Sample:
 
 @dataclass(frozen=True, eq=False)
 class ShardImages:
-    """An `ImageSource` that reads members of tar files at their offsets; nothing is unpacked."""
+    """An `ImageSource` that reads members of tar files at their offsets; nothing is unpacked.
+
+    Attributes:
+        samples: where each image is.
+        state: the fingerprint of the shards before they were searched; None where one had just been written.
+    """
 
     samples: tuple[_Sample, ...]
+    state: str | None
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -53,8 +59,8 @@ class ShardImages:
         return f"{self.samples[index].shard}:{self.samples[index].member}"
 
     def fingerprint(self) -> str | None:
-        """Digest of the shards' paths, sizes and times."""
-        return fingerprint_files(tuple(dict.fromkeys(sample.shard for sample in self.samples)))
+        """Digest of the shards' paths, sizes and times when they were searched: the offsets are true of no others."""
+        return self.state
 
 
 def recognise(source: str) -> str | None:
@@ -65,6 +71,7 @@ def recognise(source: str) -> str | None:
 def read(source: str, options: ReadOptions) -> list[ImageSet]:
     """One lazy set; PATTERN may hold `{000..012}` and `*`; labels are the whole numbers of the `.cls` members."""
     shards = _shards(source)
+    state = fingerprint_files(tuple(shards))
     samples: list[_Sample] = []
     labels: list[int | None] = []
     for shard in shards:
@@ -75,7 +82,7 @@ def read(source: str, options: ReadOptions) -> list[ImageSet]:
         raise InputError(f"{source}: the {len(shards)} shards hold no images")
     name = options.name or shards[0].stem
     found = f"{len(shards)} webdataset shards, {len(samples)} images"
-    images = ShardImages(tuple(samples))
+    images = ShardImages(tuple(samples), state)
     unlabelled = [index for index, label in enumerate(labels) if label is None]
     if len(unlabelled) == len(samples):
         nothing = torch.zeros(len(samples), dtype=torch.int64)
@@ -84,8 +91,9 @@ def read(source: str, options: ReadOptions) -> list[ImageSet]:
         raise InputError(
             f"{images.name_of(unlabelled[0])}: has no .cls beside it, as {len(unlabelled)} of {len(samples)} images"
         )
-    hard = torch.tensor(labels, dtype=torch.int64)
-    return [ImageSet(images, hard, tuple(str(index) for index in range(int(hard.max()) + 1)), name, found)]
+    hard = [label for label in labels if label is not None]
+    classes = unnamed_classes(max(hard) + 1, source)
+    return [ImageSet(images, torch.tensor(hard), classes, name, found)]
 
 
 def _shards(source: str) -> list[Path]:

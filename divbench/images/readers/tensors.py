@@ -113,7 +113,7 @@ def _stated(path: Path, images: Tensor, options: ReadOptions) -> tuple[Tensor, s
             f"{path.stem.replace('images', 'labels')}{path.suffix} beside it. If the images lie class after class, "
             "say how many there are of each with per_class (--per-class)"
         )
-    labels = in_order(len(images), options.per_class, str(path))
+    labels = in_order(images, options.per_class, str(path))
     classes = len(images) // options.per_class
     return labels, f"labels as stated: {options.per_class} of each of {classes} classes in order"
 
