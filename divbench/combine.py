@@ -56,6 +56,14 @@ def only_nets(result: Result, nets: Collection[str]) -> Result:
     )
 
 
+def relevant(result: Result, metric: str) -> Result:
+    """The result with what matters to the metric alone: what else it holds need not be comparable."""
+    found = only_nets(result, nets_of([metric]))
+    if not metric.startswith(ACCURACY):
+        return found
+    return msgspec.structs.replace(found, protocol=None, protocol_digest=None, embedder=None, real=None)
+
+
 def joined(results: Sequence[Result]) -> list[Result]:
     """The results, those of one name and the same images as one, where one was scored and others were trained."""
     found: list[Result] = []

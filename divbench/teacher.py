@@ -144,7 +144,8 @@ def load_teacher(path: Path, *, net: str | None = None, mean_std: str | None = N
     weight = weights.state.get(f"{last}.weight")
     if weight is None or weight.ndim != 2:
         raise WeightsError(
-            f"{path}: has no {last}.weight, which a {net} needs to classify; give --net, or other weights. "
+            f"{path}: has no {last}.weight, which a {net} needs to classify; say which network it is (--net; "
+            f"of 'divbench train' --teacher-net), or give other weights. "
             f"{describe(weights.state)}"
         )
     teacher = Teacher(

@@ -100,6 +100,16 @@ def test_controls_are_what_they_say():
     assert torch.equal(centroids, kmeans_rows(real, 5, 0))
 
 
+def test_sets_of_several_recipes_are_no_seeds_of_one_method():
+    one, same, other = (
+        dataclasses.replace(FAKE, source=f"{seed}{digest}", origin=make_origin(seed=seed, recipe_digest=digest))
+        for seed, digest in ((0, "a" * 16), (1, "a" * 16), (0, "b" * 16))
+    )
+    assert [c.code for c in score([one, same], REAL, PROTOCOL).cautions] == []
+    for pair in ([one, other], [one, FAKE]):
+        assert [c.code for c in score(pair, REAL, PROTOCOL).cautions] == ["recipes"]
+
+
 def test_a_judge_that_was_the_teacher():
     """Its hash is in the embedder's id, and in what a generated set says of its origin."""
     judge = f"v1; network=resnet18; weights=sha256:{'ab12' * 16}; layer=fc"

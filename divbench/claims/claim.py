@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from divbench.errors import ClaimError
 from divbench.protocol import Scope
+from divbench.results import ACCURACY
 
 DIVERSITY = "diversity"
 """The metric of a claim about diversity as a whole: see `divbench.claims.composite`."""
@@ -147,6 +148,8 @@ def problems_of(one: Claim | Pin) -> Iterator[str]:
         yield f"baseline and candidate are both {one.baseline!r}"
     if not 0 <= one.min_gain < math.inf:
         yield f"min_gain is a finite number >= 0, got {one.min_gain}; what is a loss is no gain"
+    if one.metric.startswith(ACCURACY) and one.min_gain > 1:
+        yield f"min_gain of an accuracy is a share of the test images, at most 1, got {one.min_gain}; a point is 0.01"
     if not 0.5 <= one.confidence < 1:
         yield f"confidence is from 0.5 to below 1, got {one.confidence}"
     if one.claimed is not None and not all(map(math.isfinite, one.claimed)):

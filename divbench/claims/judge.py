@@ -5,15 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import msgspec
-
 from divbench.claims.claim import DIVERSITY, Claim, ClaimFile, Pin
 from divbench.claims.composite import Composite, measure_diversity
-from divbench.combine import nets_of, only_nets
+from divbench.combine import relevant
 from divbench.comparison import check_comparable, check_equal_sizes, gain_between, set_count
 from divbench.errors import ClaimError, DivbenchError
 from divbench.gains import Gain
-from divbench.results import ACCURACY, Result, load_result
+from divbench.results import Result, load_result
 from divbench.statistics import holm
 
 Status = Literal["holds", "inconclusive", "refuted", "error"]
@@ -65,7 +63,13 @@ def results_in(folder: Path) -> Load:
 
     def load(name: str) -> Result:
         if name not in known:
-            known[name] = load_result(folder / f"{name}.json")
+            path = folder / f"{name}.json"
+            if not path.exists():
+                raise ClaimError(
+                    f"{path}: is not there; {name!r} is the name of a result file below the folder of --results, "
+                    "without .json"
+                )
+            known[name] = load_result(path)
         return known[name]
 
     return load
@@ -99,7 +103,7 @@ def judge_claims(claims: Sequence[Claim], load: Load) -> list[Verdict]:
 def _measure(claim: Claim, load: Load) -> Verdict:
     """A claim with its gain, not decided yet; an error where it cannot be measured, a verdict where it is composite."""
     try:
-        before, after = (_relevant(load(name), claim.metric) for name in (claim.baseline, claim.candidate))
+        before, after = (relevant(load(name), claim.metric) for name in (claim.baseline, claim.candidate))
         _check(claim, before, after)
         if claim.metric == DIVERSITY:
             return _of_composite(claim, measure_diversity(before, after, claim.confidence))
@@ -107,14 +111,6 @@ def _measure(claim: Claim, load: Load) -> Verdict:
     except DivbenchError as problem:
         return Verdict(claim, "error", str(problem))
     return Verdict(claim, "inconclusive", "", (gain.before, gain.after), gain)
-
-
-def _relevant(result: Result, metric: str) -> Result:
-    """The result with what matters to the metric alone: others need not be comparable."""
-    found = only_nets(result, nets_of([metric]))
-    if not metric.startswith(ACCURACY):
-        return found
-    return msgspec.structs.replace(found, protocol=None, protocol_digest=None, embedder=None, real=None)
 
 
 def _check(claim: Claim, before: Result, after: Result) -> None:

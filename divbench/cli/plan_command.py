@@ -12,13 +12,16 @@ _SEEDS = (1, 2, 3, 5, 10)
 @click.command()
 @click.argument("results", nargs=-1, type=_options.PATH, metavar="[BASELINE.json CANDIDATE.json]")
 @click.option(
-    "--gain", type=click.FloatRange(0, min_open=True), required=True, help="To be shown, in the metric's units."
+    "--gain",
+    type=click.FloatRange(0, min_open=True),
+    required=True,
+    help="To be shown, in the metric's units; of an accuracy a share of the test images: 0.01 is a point.",
 )
 @click.option("--metric", default="coverage", show_default=True, help="Of the results, to measure how it varies.")
 @click.option("--classes", type=click.IntRange(2), default=None, help="Classes.  [default: those of the results]")
 @click.option(
     "--class-sd",
-    type=click.FloatRange(0),
+    type=click.FloatRange(0, min_open=True),
     default=None,
     help="Standard deviation over classes of the difference.  [default: that of the results]",
 )
@@ -35,20 +38,26 @@ def plan(
     seed_sd: float | None, power: float, confidence: float,
 ) -> None:  # fmt: skip
     """How many seeds and classes it takes to show a gain of this size."""
+    from divbench.combine import relevant
     from divbench.comparison import check_comparable, check_equal_sizes, per_set
     from divbench.planning import needed, spread_of
     from divbench.planning import power as power_of
     from divbench.report.render import Cell, Table, render
-    from divbench.results import load_result
+    from divbench.results import ACCURACY, load_result
     from divbench.statistics import fewest_classes
 
     if len(results) not in (0, 2):
         raise click.UsageError(
             "give a baseline and a candidate, from which to measure how the metric varies, or neither"
         )
+    accuracy = bool(results) and metric.startswith(ACCURACY)
+    if accuracy and gain > 1:
+        raise click.UsageError(
+            f"--gain {gain:g}: of {metric} it is a share of the test images, at most 1; a point is 0.01"
+        )
     noise_sd = None
     if results:
-        first, second = (load_result(path) for path in results)
+        first, second = (relevant(load_result(path), metric) for path in results)
         check_comparable([first, second])
         check_equal_sizes(first, second)
         before, after = per_set(first, first.score(metric)), per_set(second, second.score(metric))
@@ -66,12 +75,14 @@ def plan(
         [one, power_of(gain, classes, class_sd, seed_sd, one, confidence, noise_sd)] for one in seeds
     ]
     found = needed(gain, classes, class_sd, seed_sd, confidence, power, noise_sd=noise_sd)
+    points = f" ({100 * gain:g} points)" if accuracy else ""
     notes = [
-        f"a gain of {gain:g} over {classes} classes; standard deviation {class_sd:.3g} over classes, {seed_sd:.3g} "
-        f"over seeds{hopeful}; two-sided test at {confidence:.4g}",
+        f"a gain of {gain:g}{points} over {classes} classes; standard deviation {class_sd:.3g} over classes, "
+        f"{seed_sd:.3g} over seeds{hopeful}; two-sided test at {confidence:.4g}",
         f"power {power:g} takes {_said(found.seeds, 'seeds')} at {classes} classes, or "
         f"{_said(found.classes, 'classes')} with one set each",
-        "one set each speaks about these sets; two seeds and more about the method",
+        "one set each speaks about these sets, whose own gain may be their seeds' alone; two seeds and more about the "
+        "method",
     ]
     click.echo(render(Table("power to show a gain", ["seeds", "power"], rows, notes)), nl=False)
 

@@ -62,7 +62,7 @@ class Geometry:
             image = image.resize(target, Image.Resampling[self.interpolation.upper()])
         left, top = (round((edge - self.size) / 2) for edge in target)
         cropped = np.asarray(image)[top : top + self.size, left : left + self.size]
-        return from_numpy(np.ascontiguousarray(cropped.transpose(2, 0, 1)))
+        return from_numpy(np.array(cropped.transpose(2, 0, 1), order="C"))
 
 
 @dataclass(frozen=True)

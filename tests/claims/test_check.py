@@ -158,7 +158,7 @@ def test_pins_that_cannot_be_measured_hide_no_verdict(folder):
     done = check(folder, claim("a") + PIN.replace("before", "none"), "--regenerate")
     assert done.exit_code == 2
     assert "2 claims: 1 holds, 1 error" in done.stdout
-    assert "none.json: cannot be read" in done.stdout
+    assert "none.json: is not there; 'none' is the name of a result file below the folder of --results" in done.stdout
 
 
 def test_damaged_pins_are_one_line(folder):
@@ -219,5 +219,12 @@ def test_plan_says_what_it_takes(folder):
     assert [line.split()[0] for line in few.stdout.splitlines()[4:6]] == ["2", "3"]
     done = run("plan", folder / "before.json", folder / "after.json", "--metric", "vendi", "--gain", 0.1)
     assert "over 10 classes; standard deviation" in done.stdout
+    alone = run("plan", "--gain", 1, "--classes", 10, "--class-sd", 0)
+    assert "--class-sd" in alone.stderr
+    points = run("plan", folder / "before.json", folder / "after.json", "--metric", "accuracy/convnet3", "--gain", 2)
+    assert points.exit_code == 2
+    assert (
+        "--gain 2: of accuracy/convnet3 it is a share of the test images, at most 1; a point is 0.01" in points.stderr
+    )
     for wrong in (("--gain", 0.1), ("--gain", 0.1, folder / "before.json"), ("--gain", 0, "--classes", 3)):
         assert run("plan", *wrong).exit_code == 2

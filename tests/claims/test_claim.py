@@ -55,6 +55,10 @@ def test_a_file_with_claims_and_pins(tmp_path):
         (('metric = "diversity"\n', ""), r"line 11: Object missing required field `metric` - at `\$.claim\[1\]`"),
         (("min_gain = 0.1", 'min_gain = "much"'), r"line 2: Expected `float`"),
         (("min_gain = 0.1", "min_gain = nan"), "line 2: one: min_gain is a finite number >= 0, got nan"),
+        (
+            ('"vendi"\nmin_gain = 0.1', '"accuracy/resnet18"\nmin_gain = 2'),
+            "line 2: one: min_gain of an accuracy is a share",
+        ),
         (("claimed = [1.87, 2.25]", "claimed = [1.87, inf]"), "line 2: one: claimed holds two finite numbers"),
         (("claimed = [1.87, 2.25]", "claimed = [1.87]"), "line 2: Expected `array` of length 2"),
         (('"vendi"\nmin_gain', '"vendi"\nconfidence = 95\nmin_gain'), "line 2: one: confidence is from 0.5 to below 1"),

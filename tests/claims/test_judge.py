@@ -268,4 +268,4 @@ def test_results_are_found_below_their_folder_and_places_are_kept(tmp_path):
     found = judge(load_claims(path), results_in(tmp_path))
     assert [verdict.status for verdict in found] == ["holds", "error"]
     assert [verdict.line for verdict in found] == [2, 7]
-    assert "none.json: cannot be read" in found[1].text
+    assert "none.json: is not there" in found[1].text

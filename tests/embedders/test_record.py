@@ -69,6 +69,7 @@ def test_at_size_is_in_the_id_and_the_record_is_unchanged(tiny: Embedder):
     assert tiny.size is None
     assert tiny.prepare(random_images(1)[0]).shape == (3, 12, 12)
     assert tiny.at_size(8).prepare(random_images(1)[0]).shape == (3, 8, 8)
+    assert tiny.at_size(1).prepare(random_images(1)[0]).shape == (3, 1, 1)
 
 
 def test_sizes_that_make_no_sense_are_refused(tiny: Embedder):
