@@ -9,7 +9,7 @@ import msgspec
 from divbench.errors import ResultError, shorten
 from divbench.gains import Gain, Unit, measure_gain
 from divbench.protocol import Scope
-from divbench.results import ACCURACY, Accuracy, Result, Score, mean
+from divbench.results import Accuracy, Result, Score, mean
 from divbench.statistics import Difference, holm, over_sets, paired_over_classes
 
 
@@ -140,14 +140,13 @@ def set_means(score: Score) -> list[float]:
 
 def set_count(result: Result, metric: str) -> int:
     """Sets that have a value of the metric: of an accuracy those with students, which need not be all."""
-    trained = result.accuracy(metric.removeprefix(ACCURACY)) if metric.startswith(ACCURACY) else None
+    trained = result.students(metric)
     return len(result.sets if trained is None else {run.set for run in trained.own})
 
 
 def unit_of(result: Result, metric: str) -> Unit:
     """What `per_set` leaves a value of the metric for: each set, or each student where all are of one set."""
-    trained = metric.startswith(ACCURACY) and result.accuracy(metric.removeprefix(ACCURACY)) is not None
-    return "runs" if trained and set_count(result, metric) < 2 else "sets"
+    return "runs" if result.students(metric) is not None and set_count(result, metric) < 2 else "sets"
 
 
 def per_set(result: Result, score: Score) -> Score:
@@ -156,7 +155,7 @@ def per_set(result: Result, score: Score) -> Score:
     What varies between the means of sets is the method; what varies between runs on one set is the students' seeds.
     A score that has one value for each set stays as it is.
     """
-    trained = result.accuracy(score.metric.removeprefix(ACCURACY)) if score.metric.startswith(ACCURACY) else None
+    trained = result.students(score.metric)
     if trained is None or set_count(result, score.metric) in (1, len(score.values)):
         return score
     places = [run.set for run in trained.own]
@@ -173,7 +172,7 @@ def per_set(result: Result, score: Score) -> Score:
 
 def values_of_sets(result: Result, score: Score) -> list[float | None]:
     """The score of each set of the result, of an accuracy the mean over its students; None where there is none."""
-    trained = result.accuracy(score.metric.removeprefix(ACCURACY)) if score.metric.startswith(ACCURACY) else None
+    trained = result.students(score.metric)
     if trained is None:
         return list(score.values)
     places = list(dict.fromkeys(run.set for run in trained.own))

@@ -243,6 +243,10 @@ class Result(Struct, frozen=True, forbid_unknown_fields=True):
         """How the students of ``net`` were trained; None where there are none."""
         return next((one for one in self.accuracies if one.net == net), None)
 
+    def students(self, metric: str) -> Accuracy | None:
+        """How the students were trained whose accuracy ``metric`` is; None where it is none, or nothing says how."""
+        return self.accuracy(metric.removeprefix(ACCURACY)) if metric.startswith(ACCURACY) else None
+
     @property
     def level(self) -> float:
         """Confidence level of the intervals."""
@@ -345,15 +349,14 @@ def _contradictions(result: Result) -> Iterator[str]:
         yield "$.scores holds a metric twice at one scope"
     for i, score in enumerate(result.scores):
         where = f"$.scores[{i}] ({score.metric}, {score.scope} scope)"
-        net = score.metric.removeprefix(ACCURACY)
-        trained = result.accuracy(net) if net != score.metric else None
-        count, what = len(result.sets), "sets"
+        trained = result.students(score.metric)
+        count, what = 0 if score.metric.startswith(ACCURACY) else len(result.sets), "sets"
         if trained is not None:
             count, what = len(trained.own), "runs"
             if score.scope == "dataset" and score.values != tuple(run.accuracy for run in trained.own):
                 yield f"{where} has other values than its runs"
-        if len(score.values) != count or (net != score.metric and trained is None):
-            yield f"{where} has {len(score.values)} values for {count if trained or net == score.metric else 0} {what}"
+        if len(score.values) != count:
+            yield f"{where} has {len(score.values)} values for {count} {what}"
         if len(score.per_class) != (count if score.scope == "class" else 0):
             yield f"{where} has {len(score.per_class)} per-class vectors for {count} {what}"
         for value, vector in zip(score.values, score.per_class, strict=False):

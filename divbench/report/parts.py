@@ -34,9 +34,7 @@ class Held(NamedTuple):
     @property
     def drawn_from(self) -> str | None:
         """Digest of the real images of which students were trained on random subsets."""
-        if not is_accuracy(self.score.metric):
-            return None
-        trained = self.result.accuracy(self.score.metric.removeprefix(ACCURACY))
+        trained = self.result.students(self.score.metric)
         return None if trained is None else trained.real
 
 
