@@ -1,16 +1,16 @@
 """What may be compared, and what differs between two entries, class by class. No torch in here."""
 
 from collections.abc import Collection, Hashable, Sequence
-from contextlib import suppress
 from dataclasses import replace
+from typing import NamedTuple
 
 import msgspec
 
 from divbench.errors import ResultError, shorten
-from divbench.gains import Gain, Unit, measure_gain
+from divbench.gains import Change, Gain, Unit, measure_change, measure_gain
 from divbench.protocol import Scope
 from divbench.results import Accuracy, Result, Score, mean
-from divbench.statistics import Difference, holm, over_sets, paired_over_classes
+from divbench.statistics import holm
 
 
 def check_comparable(results: Sequence[Result]) -> None:
@@ -24,16 +24,19 @@ def check_comparable(results: Sequence[Result]) -> None:
             _check_pair(first, other)
 
 
-def differences(before: Result, after: Result, metrics: Collection[str] | None = None) -> dict[str, Difference]:
-    """Metric -> ``after`` minus ``before``, at class scope; p-values after Holm over these metrics.
+class Differences(NamedTuple):
+    """Metric -> its change from one entry to another, and why other metrics could not be tested."""
 
-    Where both have several sets, over the sets, each the mean of its classes: about the methods. Else paired over
-    classes: about these sets.
+    tested: dict[str, Change]
+    untested: tuple[str, ...]
+
+
+def differences(before: Result, after: Result, metrics: Collection[str] | None = None) -> Differences:
+    """``after`` minus ``before`` at class scope by `measure_change`; p-values after Holm over what could be tested.
 
     Args:
         before, after: of one protocol and equal images per class.
-        metrics: those to test; default: all that both hold at class scope. Those without a value for some class are
-            left out, and those of which several sets do not say how sure a difference is (`over_sets`).
+        metrics: those to test; default: all that both hold at class scope.
 
     Raises:
         ResultError: not comparable, of unequal IPC, without values of classes, or without a metric in common.
@@ -42,35 +45,24 @@ def differences(before: Result, after: Result, metrics: Collection[str] | None =
     check_equal_sizes(before, after)
     if not (class_scores(before) and class_scores(after)) or len(before.classes) < 2:
         raise ResultError("differences are those of class means: every result needs scores of two or more classes")
-    theirs = {score.metric: score for score in class_scores(after)}
-    pairs = {
-        score.metric: (per_set(before, score), per_set(after, theirs[score.metric]))
-        for score in class_scores(before)
-        if score.metric in theirs and (metrics is None or score.metric in metrics)
-    }
-    if not pairs:
+    theirs = {score.metric for score in class_scores(after)}
+    own = [score.metric for score in class_scores(before) if score.metric in theirs]
+    keys = [key for key in own if metrics is None or key in metrics]
+    if not keys:
         raise ResultError(
             f"{before.name} and {after.name} have no metric in common; score both, or train students on both"
         )
-    found = {}
-    for key, pair in pairs.items():
-        several = min(set_count(before, key), set_count(after, key)) > 1
-        found[key] = (_over_methods if several else _over_these)(*pair, before.level)
-    tests = {key: one for key, one in found.items() if one is not None}
-    adjusted = holm([test.p for test in tests.values()])
-    return {key: replace(test, p=p) for (key, test), p in zip(tests.items(), adjusted, strict=True)}
-
-
-def _over_these(before: Score, after: Score, level: float) -> Difference | None:
-    first, second = class_means(before), class_means(after)
-    return paired_over_classes(first, second, level) if first and second else None
-
-
-def _over_methods(before: Score, after: Score, level: float) -> Difference | None:
-    first, second = set_means(before), set_means(after)
-    with suppress(ValueError):  # nothing says how sure it is
-        return over_sets(first, second, level) if first and second else None
-    return None
+    found: dict[str, Change] = {}
+    untested = []
+    for key in keys:
+        first, second, units = _sides(before, after, key, "class")
+        try:
+            found[key] = measure_change(first, second, units=units, level=before.level)
+        except ResultError as reason:
+            untested.append(str(reason))
+    adjusted = holm([one.p for one in found.values()])
+    tested = {key: replace(one, p=p) for (key, one), p in zip(found.items(), adjusted, strict=True)}
+    return Differences(tested, tuple(untested))
 
 
 def gain_between(
@@ -86,9 +78,14 @@ def gain_between(
     Raises:
         ResultError: a result does not hold the score, or as `measure_gain`.
     """
-    first, second = (per_set(result, result.score(metric, scope)) for result in (before, after))
-    units = (unit_of(before, metric), unit_of(after, metric))
+    first, second, units = _sides(before, after, metric, scope)
     return measure_gain(first, second, units=units, margin=margin, level=level)
+
+
+def _sides(before: Result, after: Result, metric: str, scope: Scope) -> tuple[Score, Score, tuple[Unit, Unit]]:
+    """The scores of a metric with what they have values for."""
+    first, second = (per_set(result, result.score(metric, scope)) for result in (before, after))
+    return first, second, (unit_of(before, metric), unit_of(after, metric))
 
 
 def check_equal_sizes(before: Result, after: Result) -> None:
@@ -129,12 +126,6 @@ def class_scores(result: Result) -> list[Score]:
 def class_means(score: Score) -> list[float]:
     """Mean over the sets of each class's value; empty where any is missing."""
     means = [mean(values) for values in zip(*score.per_class, strict=True)]
-    return [m for m in means if m is not None] if None not in means else []
-
-
-def set_means(score: Score) -> list[float]:
-    """Mean over the classes of each set's value; empty where any is missing."""
-    means = [mean(values) for values in score.per_class]
     return [m for m in means if m is not None] if None not in means else []
 
 

@@ -47,14 +47,19 @@ Unit = Literal["sets", "runs"]
 """What a score has a value for each of: sets, or students of one set."""
 
 
+Over = Literal["sets", "runs", "classes", "intervals"]
+"""What a test is over: sets; students, where a side has those of one set alone; classes; or the scores' intervals."""
+
+
 @dataclass(frozen=True)
-class Gain:
-    """How much more diverse the second is; "the gain" is oriented, positive always means better.
+class Change(Difference):
+    """How much larger a score is after than before.
 
     Attributes:
-        effect: the gain, in the metric's units.
+        effect: after minus before, in the metric's units.
         low, high: its interval at the level that was asked for.
-        p: two-sided, of the hypothesis that the gain is exactly the margin.
+        p: two-sided, of the hypothesis that the effect is exactly the margin.
+        over: what the test is over.
         procedure: of interval and test, in words.
         about: what the interval speaks about.
         classes: over which the score is a mean; 0 at dataset scope.
@@ -63,10 +68,7 @@ class Gain:
         units: of baseline and candidate, see `Unit`.
     """
 
-    effect: float
-    low: float
-    high: float
-    p: float
+    over: Over
     procedure: str
     about: About
     classes: int
@@ -86,6 +88,11 @@ class Gain:
         return (1, "runs") in zip(self.seeds, self.units, strict=True)
 
 
+@dataclass(frozen=True)
+class Gain(Change):
+    """How much more diverse the second is: a change that is oriented, positive always means better."""
+
+
 def measure_gain(
     before: Score,
     after: Score,
@@ -97,34 +104,68 @@ def measure_gain(
     """Measure how much more diverse ``after`` is than ``before``.
 
     Args:
+        before, after, units, level: as for `measure_change`, of a metric that has a direction.
+        margin: the gain that is tested against, in the metric's units.
+
+    Raises:
+        ResultError: the metric has no direction, or as `measure_change`.
+    """
+    check_pair(before, after)
+    if after.higher_is_better:
+        return Gain(**vars(measure_change(before, after, units=units, margin=margin, level=level)))
+    found = vars(measure_change(before, after, units=units, margin=-margin, level=level))
+    return Gain(**found | {"effect": -found["effect"], "low": -found["high"], "high": -found["low"]})
+
+
+def measure_change(
+    before: Score,
+    after: Score,
+    *,
+    units: tuple[Unit, Unit] = ("sets", "sets"),
+    margin: float = 0.0,
+    level: float = 0.95,
+) -> Change:
+    """Measure how much larger ``after`` is than ``before``.
+
+    Args:
         before, after: one metric at one scope, of comparable results (`divbench.comparison.check_comparable`) with
             equal images per class. Accuracies have a value for each run: where there are several sets, average the
             runs of each first (`divbench.comparison.gain_between` does).
         units: what baseline and candidate have values for.
-        margin: the gain that is tested against, in the metric's units.
+        margin: the effect that is tested against, in the metric's units.
         level: confidence level of the interval, in (0, 1).
 
     Raises:
-        ResultError: the metric has no direction, the scores are not of one kind, values are missing, or nothing says
-            how sure the gain is.
+        ResultError: the scores are not of one kind, values are missing, or nothing says how sure the change is.
     """
-    check_pair(before, after)
+    _check_alike(before, after)
     where = _place(after)
     if not (0 < level < 1 and math.isfinite(margin)):
         raise ResultError(f"{where}: expected 0 < level < 1 and a finite margin, got level {level}, margin {margin}")
-    sign = 1 if after.higher_is_better else -1
     seeds = (len(before.values), len(after.values))
     classes = len(after.per_class[0]) if after.scope == "class" else 0
+    over: Over = "intervals"
     if min(seeds) > 1:
-        found, how = _over_sets(before, after, units, sign * margin, level, where)
+        over = "runs" if "runs" in units else "sets"
+        found, how = _over_sets(before, after, units, margin, level, where)
     elif classes >= fewest_classes(level):
-        found, how = _over_classes(before, after, sign * margin, level)
+        over = "classes"
+        found, how = _over_classes(before, after, margin, level)
     else:
-        found, how = _of_intervals(before, after, units, sign * margin, level, where)
-    low, high = (found.low, found.high) if sign > 0 else (-found.high, -found.low)
-    about: About = "these sets" if min(seeds) == 1 or "runs" in units else "the method"
+        found, how = _of_intervals(before, after, units, margin, level, where)
+    about: About = "the method" if over == "sets" else "these sets"
     first, second = (float(_values(one).mean()) if one.value is None else one.value for one in (before, after))
-    return Gain(sign * found.effect, low, high, found.p, how, about, classes, seeds, first, second, units)
+    return Change(
+        **vars(found),
+        over=over,
+        procedure=how,
+        about=about,
+        classes=classes,
+        seeds=seeds,
+        before=first,
+        after=second,
+        units=units,
+    )
 
 
 def _over_classes(before: Score, after: Score, margin: float, level: float) -> tuple[Difference, str]:
@@ -189,11 +230,15 @@ def _counted(seeds: tuple[int, int], units: tuple[Unit, Unit]) -> str:
 
 def check_pair(before: Score, after: Score) -> None:
     """Raise `ResultError` unless both scores are of one metric with a direction, and whole."""
+    _check_alike(before, after)
+    if after.higher_is_better is None or before.higher_is_better != after.higher_is_better:
+        raise ResultError(f"{_place(after)}: neither direction of it means more diverse; claim a metric that has one")
+
+
+def _check_alike(before: Score, after: Score) -> None:
     where = _place(after)
     if (before.metric, before.scope) != (after.metric, after.scope):
         raise ResultError(f"expected two scores of one metric and scope, got {_place(before)} and {where}")
-    if after.higher_is_better is None or before.higher_is_better != after.higher_is_better:
-        raise ResultError(f"{where}: neither direction of it means more diverse; claim a metric that has one")
     for side, score in (("baseline", before), ("candidate", after)):
         _check_values(f"{where}: the {side}", score)
     if after.scope == "class" and len(before.per_class[0]) != len(after.per_class[0]):

@@ -93,7 +93,7 @@ def paired_over_classes(
     beyond = difference - margin
     # What is zero but for rounding is zero: without it, a gain of exactly the margin would have one sign in all classes
     beyond[np.abs(beyond) <= 1e-12 * (np.abs(before) + np.abs(after) + abs(margin))] = 0.0
-    return Difference(effect, effect - half, effect + half, sign_flip_p(beyond)[0])
+    return Difference(effect, effect - half, effect + half, sign_flip_p(beyond))
 
 
 def over_sets(first: Sequence[float], second: Sequence[float], level: float = 0.95, margin: float = 0.0) -> Difference:
@@ -121,17 +121,16 @@ def over_sets(first: Sequence[float], second: Sequence[float], level: float = 0.
     return Difference(effect, effect - half, effect + half, two_sided_p(effect - margin, error, degrees))
 
 
-def sign_flip_p(difference: Vector) -> tuple[float, bool]:
-    """Two-sided p of the mean of ``difference`` [C] under random signs, and whether it is exact.
+def sign_flip_p(difference: Vector) -> float:
+    """Two-sided p of the mean of ``difference`` [C] under random signs.
 
     Exact up to `EXACT_CLASSES`, else of 99 999 patterns from a fixed seed, which with the observed one make 100 000.
     Sums that are equal but for rounding count as equal: shares of a few images tie often.
     """
-    exact = len(difference) <= EXACT_CLASSES
     rounding = 1e-12 * np.abs(difference).sum()  # 1000 classes add at most 1000 * 2^-53 = 1e-13 of that
     observed = abs(difference.sum()) - rounding
-    if exact:
-        return float((np.abs(_signed_sums(difference)) >= observed).mean()), True
+    if len(difference) <= EXACT_CLASSES:
+        return float((np.abs(_signed_sums(difference)) >= observed).mean())
     known = [_signed_sums(difference[start : start + _GROUP]) for start in range(0, len(difference), _GROUP)]
     patterns, reached, part = _random_patterns(len(difference)), 0, np.empty(_FLIPS_IN_CACHE)
     for start in range(0, _FLIPS, _FLIPS_IN_CACHE):
@@ -140,7 +139,7 @@ def sign_flip_p(difference: Vector) -> tuple[float, bool]:
         for values, rows in zip(known, some, strict=True):
             sums += values.take(rows, out=part[: len(rows)], mode="clip")  # no new array, no check of bounds
         reached += int((np.abs(sums, out=sums) >= observed).sum())
-    return (reached + 1) / (_FLIPS + 1), False
+    return (reached + 1) / (_FLIPS + 1)
 
 
 def _signed_sums(values: Vector) -> Vector:

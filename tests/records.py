@@ -59,3 +59,21 @@ def make_result(name="entry", scores=None, ipc=10, protocol=PROTOCOL, real_diges
         cautions=tuple(Caution(code, f"about {code}") for code in cautions),
         environment=Environment("0", "3", "2", "cpu", "Linux x86_64", "2026-01-01T00:00:00+00:00", 1.0),
     )
+
+
+def twinned(result):
+    """The result over twice as many classes, each beside a twin: enough of them for a test over classes."""
+
+    def record(one):
+        return msgspec.structs.replace(one, count=2 * one.count, per_class=2 * one.per_class)
+
+    return msgspec.structs.replace(
+        result,
+        classes=result.classes + tuple(f"{name} 2" for name in result.classes),
+        real=None if result.real is None else record(result.real),
+        sets=tuple(map(record, result.sets)),
+        scores=tuple(
+            msgspec.structs.replace(one, per_class=tuple(2 * row for row in one.per_class)) for one in result.scores
+        ),
+        accuracies=tuple(msgspec.structs.replace(one, test=record(one.test)) for one in result.accuracies),
+    )

@@ -21,7 +21,7 @@ from divbench.report.render import FORMATS
 from divbench.results import load_result, save_result
 from divbench.teacher import load_teacher
 from tests.generate.teachers import CLASSES, real_set, write_teacher
-from tests.records import PROTOCOL, make_result
+from tests.records import PROTOCOL, make_result, twinned
 from tests.report.students import make_accuracy, trained_result
 
 
@@ -115,7 +115,7 @@ def test_compare_and_differences(folders, tmp_path):
     assert "(collapse to mean)" in done.stdout
     done = run("compare", "--differences", tmp_path / "one.json", tmp_path / "two.json", "--format", "json")
     assert set(json.loads(done.stdout)["rows"][0]) >= {"minus one", "Δ coverage", "Δ coverage_p"}
-    done = run("compare", tmp_path / "one.json", "-o", tmp_path / "t.md", "--format", "markdown")
+    done = run("compare", tmp_path / "one.json", "-o", tmp_path / "t.md")
     assert done.exit_code == 0
     assert done.stdout == ""
     assert (tmp_path / "t.md").read_text().count("|") > 20
@@ -136,7 +136,7 @@ def pair(tmp_path):
     """Files of SRe2L and SRe2L+DiRe with ten images per class, and of another entry with fifty."""
     entries = (("sre2l", "SRe2L", 10), ("dire", "SRe2L+DiRe", 10), ("mtt", "MTT", 50))
     for file, name, ipc in entries:
-        save_result(trained_result(name, make_accuracy(), ipc=ipc), tmp_path / file)
+        save_result(twinned(trained_result(name, make_accuracy(), ipc=ipc)), tmp_path / file)
     return [tmp_path / file for file, _, _ in entries]
 
 
@@ -157,7 +157,7 @@ def test_compare_by_images_per_class_and_by_network(pair, tmp_path):
     (table,) = json.loads(done.stdout)
     assert [row["entry"] for row in table["rows"]][:4] == ["SRe2L", "SRe2L+DiRe", "Δ SRe2L+DiRe − SRe2L", "MTT"]
     assert {"IPC 10", "IPC 10_p", "IPC 50"} <= set(table["rows"][0])
-    done = run("compare", *pair, "--by", "network", "--scope", "dataset", "-o", tmp_path / "t.tex", "--format", "latex")
+    done = run("compare", *pair, "--by", "network", "--scope", "dataset", "-o", tmp_path / "t.tex")
     assert done.exit_code == 0, done.stderr
     written = (tmp_path / "t.tex").read_text()
     assert r"convnet3 & \textbf{55.0 $\pm$5.0} & \textbf{55.0 $\pm$5.0} \\" in written

@@ -139,7 +139,7 @@ def _decide(claim: Claim, verdict: Verdict, p: float, members: int) -> Verdict:
         f"{claim.metric} {gain.before:.4g} → {gain.after:.4g}: gain {interval}{over}, p {p:.2g} ({gain.procedure}"
         f"{adjusted}; {gain.counted}: about {gain.about})"
     )
-    least = members * 2 / 2**gain.classes if "sign-flip" in gain.procedure else 0.0
+    least = members * 2 / 2**gain.classes if gain.over == "classes" else 0.0
     if least > 1 - claim.confidence:
         text += f"; {members} claims of one family cannot reach p < {least:.2g} over {gain.classes} classes: split it"
     if gain.single_student:

@@ -10,6 +10,8 @@ from divbench.cli import _options
 if TYPE_CHECKING:
     from divbench.protocol import Scope
 
+_ENDINGS = {".json": "json", ".csv": "csv", ".md": "markdown", ".tex": "latex", ".html": "html"}
+
 
 @click.command()
 @click.argument("results", nargs=-1, required=True, type=_options.PATH, metavar="RESULT.json...")
@@ -45,7 +47,13 @@ if TYPE_CHECKING:
     "--mixed", is_flag=True, help="Show results of different protocols or real sets in one table all the same."
 )
 @click.option("-o", "--output", type=_options.PATH, default=None, help="Write the table here.  [default: print it]")
-@_options.format_
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(_options.FORMATS),
+    default=None,
+    help="How to write it.  [default: as the ending of --output says, such as .tex or .md, else table]",
+)
 def compare(
     results: tuple[Path, ...],
     scope: "Scope",
@@ -57,7 +65,7 @@ def compare(
     cost: bool,
     mixed: bool,
     output: Path | None,
-    format_: str,
+    format_: str | None,
 ) -> None:
     """Put results into one table, with yardsticks and controls."""
     from divbench.files import write_whole
@@ -68,6 +76,8 @@ def compare(
     from divbench.report.tables import compare_table, differences_table
     from divbench.results import load_result
 
+    if format_ is None:
+        format_ = "table" if output is None else _ENDINGS.get(output.suffix.lower(), "table")
     if differences and (mixed or pairs or by or scope != "class"):
         raise click.UsageError(
             "--differences pairs the classes of comparable results: leave out --mixed, --pairs, --by and --scope"

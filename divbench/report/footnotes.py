@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
-from divbench.comparison import set_count
+from divbench.comparison import Differences, set_count
 from divbench.errors import shorten
-from divbench.report.parts import span
+from divbench.gains import Over
+from divbench.report.parts import is_accuracy, span
 from divbench.results import ACCURACY, Result
+from divbench.statistics import fewest_classes
 
 
 def bold_note(where: str) -> str:
@@ -13,27 +15,41 @@ def bold_note(where: str) -> str:
     return f"bold: the best value of a {where}, whether or not the difference is beyond noise"
 
 
-def change_note(results: Sequence[Result]) -> str:
-    """How the differences between results were made."""
-    level, classes = results[0].level, len(results[0].classes)
-    counts = [[set_count(r, score.metric) for score in r.scores] for r in results]
-    several = [held for held in counts if max(held, default=0) > 1]
-    paired = f"± {level:.0%} t interval over {classes} classes; p: sign-flip test"
-    welch = f"± {level:.0%} t interval and p after Welch over the sets, each the mean of its {classes} classes"
-    some = any(set_count(r, ACCURACY + one.net) < len(r.sets) for r in results for one in r.accuracies)
-    students = " (of an accuracy: with students)" if some else ""
-    if len(several) < 2:
-        one = "" if several else "one set each: "
-        how, about = paired, f"{one}this speaks about these sets, not about the methods"
-    elif all(min(held, default=0) > 1 for held in counts):
-        how, about = welch, "several sets each: this speaks about the methods on these classes"
+def change_notes(found: Sequence[Differences], level: float) -> list[str]:
+    """How the differences between entries were tested, and which could not be."""
+    changes = [(metric, one) for pair in found for metric, one in pair.tested.items()]
+    untested = [f"no test of {reason}" for reason in dict.fromkeys(text for pair in found for text in pair.untested)]
+    if not changes:
+        return untested
+    classes, accuracies = changes[0][1].classes, any(is_accuracy(metric) for metric, _ in changes)
+    welch, means = f"± {level:.0%} t interval and p after Welch over the", f"each the mean of its {classes} classes"
+    how: dict[Over, str] = {
+        "sets": f"{welch} sets, {means}",
+        "runs": f"{welch} students of these sets, {means}",
+        "classes": f"± {level:.0%} t interval over {classes} classes; p: sign-flip test",
+        "intervals": f"± {level:.0%} and p of both entries' own intervals put together",
+    }
+    where: dict[Over, str] = {
+        "sets": "both have several sets" + (" (of an accuracy: with students)" if accuracies else ""),
+        "runs": "both have several students",
+        "classes": f"there are {fewest_classes(level)} classes or more",
+    }
+    kinds = [kind for kind in how if any(one.over == kind for _, one in changes)]
+    said = how[kinds[0]]
+    if len(kinds) > 1:
+        parts = [f"where {where[kind]}: {how[kind]}" for kind in kinds[:-1]]
+        said = "; ".join([*parts, f"else: {how[kinds[-1]]}"])
+    if kinds == ["sets"]:
+        about = "several sets each: this speaks about the methods on these classes"
+    elif "sets" in kinds:
+        about = "only the first speaks about the methods"
     else:
-        how, about = (
-            f"where both have several sets{students}: {welch}; else: {paired}",
-            "only the first speaks about the methods",
-        )
-    points = "; accuracies in percentage points" if any(r.accuracies for r in results) else ""
-    return f"{how}, Holm over the metrics that are shown of two entries; {about}{points}"
+        about = "this speaks about these sets, not about the methods"
+    said += f", Holm over the metrics that are shown of two entries; {about}"
+    said += "; accuracies in percentage points" if accuracies else ""
+    single = list(dict.fromkeys(metric for metric, one in changes if one.single_student))
+    alone = f"one student alone (n = 1) of an entry, whose seed is in no ± and p: {shorten(single)}"
+    return [said, *([alone] if single else []), *untested]
 
 
 def protocol_notes(results: Sequence[Result]) -> list[str]:

@@ -16,6 +16,7 @@ from divbench.report.parts import (
     bold_cells,
     by_metric,
     change,
+    change_cells,
     change_name,
     chosen,
     families,
@@ -167,11 +168,12 @@ def _groups(results: Sequence[Result]) -> list[_Group]:
 
 def _changes(results: Sequence[Result]) -> _Changes:
     cells: dict[tuple[str, str], dict[tuple[Sizes, str], Measured]] = {}
-    found = pairs_of(results)
-    for before, after in found:
-        own = {(after.sizes, metric): cell for metric, cell in change(before, after).items()}
-        cells.setdefault((before.name, after.name), {}).update(own)
-    return _Changes(cells, [f"Δ: {footnotes.change_note([one for pair in found for one in pair])}"])
+    found = [(before, after, change(before, after)) for before, after in pairs_of(results)]
+    for before, after, own in found:
+        place = cells.setdefault((before.name, after.name), {})
+        place.update({(after.sizes, metric): cell for metric, cell in change_cells(own).items()})
+    notes = footnotes.change_notes([own for *_, own in found], results[0].level)
+    return _Changes(cells, [f"Δ: {note}" for note in notes])
 
 
 def _rows(series: Sequence[_Series], changes: _Changes, names: Sequence[str]) -> tuple[list[Row], set[int]]:

@@ -7,12 +7,11 @@ from typing import NamedTuple, TypeVar
 from msgspec.structs import replace
 
 from divbench.combine import joined
-from divbench.comparison import before_and_after, differences, per_set
+from divbench.comparison import Differences, before_and_after, differences, per_set
 from divbench.errors import ResultError, shorten
 from divbench.protocol import Scope
 from divbench.report.render import Cell, Measured, sort_key, text
 from divbench.results import ACCURACY, Result, Score
-from divbench.statistics import Difference
 from divbench.wording import ARROWS, REFERENCES
 
 Item = TypeVar("Item", bound=Hashable)
@@ -120,9 +119,9 @@ def measured(score: Score) -> Cell:
     return Measured(score.value, score.interval.low, score.interval.high)
 
 
-def tested(differences: Mapping[str, Difference]) -> dict[str, Measured]:
+def change_cells(found: Differences) -> dict[str, Measured]:
     """Metric -> the cell of its difference."""
-    return {key: Measured(test.effect, test.low, test.high, test.p) for key, test in differences.items()}
+    return {key: Measured(one.effect, one.low, one.high, one.p) for key, one in found.tested.items()}
 
 
 def pairs_of(results: Sequence[Result]) -> list[tuple[Result, Result]]:
@@ -136,10 +135,10 @@ def pairs_of(results: Sequence[Result]) -> list[tuple[Result, Result]]:
     return found
 
 
-def change(before: Result, after: Result) -> dict[str, Measured]:
-    """Metric -> after minus before, of all that both narrowed results hold, with Holm's p over these."""
+def change(before: Result, after: Result) -> Differences:
+    """After minus before, of all metrics that both narrowed results hold, with Holm's p over these."""
     common = by_metric(before).keys() & by_metric(after).keys()
-    return tested(differences(before, after, common)) if common else {}
+    return differences(before, after, common) if common else Differences({}, ())
 
 
 def change_name(before: str, after: str) -> str:

@@ -85,7 +85,7 @@ def _limits_of_tests(results: Sequence[Result], verdicts: Sequence[Verdict]) -> 
     family = max((sum(f.deciding for a in v.answers for f in a.findings) for v in verdicts), default=0)
     count = len(results[0].classes)
     least = min(1.0, family * 2 / 2**count)
-    if any("sign-flip" in one.gain.procedure for one in findings) and least > 1 - results[0].level:
+    if any(one.gain.over == "classes" for one in findings) and least > 1 - results[0].level:
         said.append(
             f"With {count} classes and {family} metrics no test over classes can reach an adjusted p < {least:.2g}."
         )

@@ -3,16 +3,17 @@
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 
-from divbench.comparison import check_comparable, differences, per_set, protocol_of
+from divbench.comparison import Differences, check_comparable, differences, per_set, protocol_of
 from divbench.errors import ResultError
 from divbench.protocol import Scope
-from divbench.report.footnotes import bold_note, change_note, notes, recipe_notes, student_notes
+from divbench.report.footnotes import bold_note, change_notes, notes, recipe_notes, student_notes
 from divbench.report.parts import (
     Held,
     Row,
     bold_cells,
     by_metric,
     change,
+    change_cells,
     change_name,
     chosen,
     families,
@@ -25,7 +26,6 @@ from divbench.report.parts import (
     set_names,
     span,
     stacked,
-    tested,
 )
 from divbench.report.render import Cell, Table
 from divbench.results import ACCURACY, Result, Score
@@ -76,7 +76,7 @@ def compare_table(
             check_comparable(results)
         except ResultError as problem:
             raise ResultError(f"{problem}, or say --mixed to see them side by side") from None
-    found = pairs_of(results) if pairs else []
+    found = [(before, after, change(before, after)) for before, after in (pairs_of(results) if pairs else [])]
     rows, rules = stacked(
         _entry_groups(results, found, shown, mixed),
         [Row(cells) for cells in _reference_rows(results, shown, mixed)],
@@ -87,9 +87,8 @@ def compare_table(
         directions[len(columns)] = score.higher_is_better
         columns += [heading(score), "/ i.i.d."] if score.metric == "coverage" else [heading(score)]
     unequal = len({r.sizes for r in results}) > 1
-    said = notes(results)
-    if found:
-        said.insert(0, f"Δ: {change_note([one for pair in found for one in pair])}")
+    changes = change_notes([own for *_, own in found], results[0].level)
+    said = [*(f"Δ: {note}" for note in changes), *notes(results)]
     if unequal:
         said.insert(
             0, "the entries have unequal images per class: coverage and Vendi grow with them (score with --ipc)"
@@ -130,7 +129,7 @@ def differences_table(results: Sequence[Result], metrics: Sequence[str] | None =
 
     Args:
         results: two entries or more.
-        metrics: as for `compare_table`; those that some entry lacks are left out.
+        metrics: as for `compare_table`; those that the first entry or all others lack are left out.
 
     Raises:
         ResultError: fewer than two entries, not comparable, of unequal IPC, without values of classes, or without a
@@ -141,13 +140,14 @@ def differences_table(results: Sequence[Result], metrics: Sequence[str] | None =
     if not others:
         raise ResultError("differences are between entries: give two or more results")
     check_comparable([first, *others])
-    keys = [s.metric for s in shown if all(s.metric in by_metric(r) for r in (first, *others))]
+    found = [differences(first, other) for other in others]
+    held = {key for one in others for key in by_metric(one)} & by_metric(first).keys()
     rows: list[list[Cell]] = []
-    for other in others:
-        cells = tested(differences(first, other, keys))
-        rows.append([other.name, *(cells.get(key) for key in keys)])
-    columns = ["minus " + first.name, *("Δ " + heading(s) for s in shown if s.metric in keys)]
-    return Table(f"differences to {first.name}", columns, rows, [change_note([first, *others])])
+    for other, own in zip(others, found, strict=True):
+        cells = change_cells(own)
+        rows.append([other.name, *(cells.get(s.metric) for s in shown if s.metric in held)])
+    columns = ["minus " + first.name, *("Δ " + heading(s) for s in shown if s.metric in held)]
+    return Table(f"differences to {first.name}", columns, rows, change_notes(found, first.level))
 
 
 def _headline(result: Result) -> str:
@@ -160,18 +160,21 @@ def _headline(result: Result) -> str:
 
 
 def _entry_groups(
-    results: Sequence[Result], found: Sequence[tuple[Result, Result]], shown: Sequence[Score], mixed: bool
+    results: Sequence[Result],
+    found: Sequence[tuple[Result, Result, Differences]],
+    shown: Sequence[Score],
+    mixed: bool,
 ) -> list[list[Row]]:
     """For each entry its row; those of a pair stand together, with a row for what the second changes."""
     place = {id(result): i for i, result in enumerate(results)}
-    before = {place[id(after)]: place[id(one)] for one, after in found}
+    before = {place[id(after)]: place[id(one)] for one, after, _ in found}
+    changes = {place[id(after)]: _change_row(one, after, own, shown) for one, after, own in found}
     groups = []
     for family in families(range(len(results)), before):
         rows = []
         for i in family:
             rows.append(_entry_row(results[i], shown, mixed))
-            if i in before:
-                rows.append(_change_row(results[before[i]], results[i], shown))
+            rows += [changes[i]] if i in changes else []
         groups.append(rows)
     return groups
 
@@ -186,8 +189,8 @@ def _entry_row(result: Result, shown: Sequence[Score], mixed: bool) -> Row:
     return Row(cells, None if mixed else ("images of each class", result.sizes))
 
 
-def _change_row(before: Result, after: Result, shown: Sequence[Score]) -> Row:
-    cells = _beside(shown, change(before, after), None)
+def _change_row(before: Result, after: Result, found: Differences, shown: Sequence[Score]) -> Row:
+    cells = _beside(shown, change_cells(found), None)
     return Row([change_name(before.name, after.name), span(after.ipc), None, *cells])
 
 

@@ -44,7 +44,7 @@ def test_the_least_gain_is_tested_and_not_just_any():
 
 def test_the_numbers_are_those_of_the_tests():
     before, after = entry(), entry("after", vendi=2.4)
-    found, test = verdict_of(before, after), differences(before, after, ["vendi"])["vendi"]
+    found, test = verdict_of(before, after), differences(before, after, ["vendi"]).tested["vendi"]
     assert (found.gain.effect, found.gain.low, found.gain.high) == pytest.approx((test.effect, test.low, test.high))
     assert found.p == pytest.approx(test.p)
     assert found.measured == (pytest.approx(2.0), pytest.approx(2.4))
@@ -66,7 +66,7 @@ def test_sets_that_differ_by_rounding_alone_differ_in_no_test():
         )
         for count in (1, 3)
     )
-    assert differences(one, three)["recall"].p == verdict_of(one, three, "recall").p == 1
+    assert differences(one, three).tested["recall"].p == verdict_of(one, three, "recall").p == 1
 
 
 def test_claims_of_one_family_share_the_chance_of_a_false_alarm():

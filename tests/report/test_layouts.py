@@ -7,7 +7,7 @@ from divbench.errors import ResultError
 from divbench.report.layouts import tables_by_ipc, tables_by_network
 from divbench.report.render import Measured
 from divbench.results import Interval
-from tests.records import PROTOCOL, make_result, make_score, uneven
+from tests.records import PROTOCOL, make_result, make_score, twinned, uneven
 from tests.report.students import make_accuracy, trained_result
 
 
@@ -130,14 +130,15 @@ def test_every_count_is_said_and_one_run_has_no_interval():
 
 def test_changes_stand_below_what_was_changed():
     results = [vendi("a", 1.0), vendi("z", 1.0), vendi("a+b", 1.5), vendi("a", 2.0, 50), vendi("a+b", 2.1, 50)]
+    results = [twinned(one) for one in results]
     (table,) = tables_by_ipc(results, pairs=True)
     assert [row[0] for row in table.rows] == ["a", "a+b", "Δ a+b − a", "z", "(random real)"]
     assert [cell.value for cell in table.rows[2][1:]] == pytest.approx([0.5, 0.1])
-    assert table.rows[2][1].p == 0.25
+    assert table.rows[2][1].p == 2 / 2**6
     assert table.rules == {3, 4}
-    assert table.notes[0].startswith("Δ: ± 95% t interval over 3 classes")
+    assert table.notes[0].startswith("Δ: ± 95% t interval over 6 classes")
     assert table.bold == {(1, 1), (1, 2)}
-    trained = [trained_result("a", make_accuracy()), make_result("a+b")]
+    trained = [twinned(one) for one in (trained_result("a", make_accuracy()), make_result("a+b"))]
     diversity, accuracy = tables_by_ipc(trained, metrics=["vendi", "accuracy"], pairs=True)
     assert len(diversity.rows) == len(accuracy.rows) + 2, "a change and a yardstick, which accuracies here have not"
     with pytest.raises(ResultError, match="no pair of before and after among a, a"):
@@ -145,9 +146,10 @@ def test_changes_stand_below_what_was_changed():
 
 
 def test_the_family_of_a_test_is_all_that_is_shown():
-    """Three classes can give p = 1/4 at least; Holm doubles it where two metrics are shown."""
+    """Six classes can give p = 1/32 at least; Holm doubles it where two metrics are shown."""
     results = [make_result("a"), make_result("a+b", scores=(make_score(), vendi("", 3.0).scores[0]))]
-    for metrics, p in ((["vendi"], 0.25), (["vendi", "coverage"], 0.5)):
+    results = [twinned(one) for one in results]
+    for metrics, p in ((["vendi"], 1 / 32), (["vendi", "coverage"], 1 / 16)):
         assert tables_by_ipc(results, metrics=metrics, pairs=True)[0].rows[2][1].p == p
 
 

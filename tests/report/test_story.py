@@ -49,7 +49,7 @@ def test_accuracies_are_the_use():
 def test_the_numbers_of_a_finding_are_those_of_the_test():
     before, after = entry(), entry("after", vendi=2.4)
     finding = verdict(before, after).answers[0].findings[0]
-    test = differences(before, after, ["vendi"])["vendi"]
+    test = differences(before, after, ["vendi"]).tested["vendi"]
     assert (finding.gain.effect, finding.gain.low) == pytest.approx((test.effect, test.low))
     assert finding.p == pytest.approx(3 * 2 / 2**10)  # Holm over vendi, coverage, precision; least p of ten classes
     assert finding.text == f"vendi 2 → 2.4 (+0.4 ± {(test.high - test.low) / 2:.2g}, p {finding.p:.2g})"

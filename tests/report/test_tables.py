@@ -14,7 +14,7 @@ from divbench.report.cells import page_table
 from divbench.report.render import Measured, render
 from divbench.report.tables import accuracy_table, compare_table, differences_table, score_table
 from divbench.results import Interval
-from tests.records import PROTOCOL, make_origin, make_result, make_score, uneven
+from tests.records import PROTOCOL, make_origin, make_result, make_score, twinned, uneven
 from tests.report.students import make_accuracy, trained_result
 
 
@@ -113,12 +113,38 @@ def test_csv_and_json_keep_every_digit_and_missing_cells():
 
 def test_differences_are_paired_over_classes():
     higher = make_score(values=(0.4,), per_class=((0.3, 0.39, 0.51),))
-    table = differences_table([make_result("a"), make_result("b", scores=(higher, make_result().score("vendi")))])
+    results = [make_result("a"), make_result("b", scores=(higher, make_result().score("vendi")))]
+    table = differences_table([twinned(one) for one in results])
     cell = table.rows[0][1]
     assert cell.value == pytest.approx(0.1)
     assert cell.low < 0.1 < cell.high
-    assert cell.p == pytest.approx(2 * 2 / 2**3)  # Holm over two metrics of the smallest p of three classes
-    assert "about these sets, not about the methods" in table.notes[0]
+    assert cell.p == pytest.approx(2 * 2 / 2**6)  # Holm over two metrics of the smallest p of six classes
+    assert table.notes == [
+        "± 95% t interval over 6 classes; p: sign-flip test, Holm over the metrics that are shown of two entries; this "
+        "speaks about these sets, not about the methods"
+    ]
+
+
+def test_what_one_entry_lacks_is_tested_of_the_others():
+    """A third entry without Vendi neither takes it from the second nor makes the second's family smaller."""
+    first, second = (twinned(make_result(name)) for name in "ab")
+    third = twinned(make_result("c", scores=(make_score(values=(0.4,), per_class=((0.3, 0.39, 0.51),)),)))
+    alone, table = differences_table([first, second]), differences_table([first, second, third])
+    assert table.columns == ["minus a", "Δ coverage ↑", "Δ vendi ↑"]
+    assert table.rows[0] == alone.rows[0]
+    assert (table.rows[1][1].p, table.rows[1][2]) == (2 / 2**6, None)
+
+
+def test_differences_over_few_classes_are_those_of_the_intervals():
+    """No sign-flip test over three classes tells anything; where there is an interval, it does."""
+    table = differences_table([make_result("a"), coverage("b", 0.5)])
+    cell = table.rows[0][1]
+    gain = measure_gain(make_result().score("coverage"), coverage("b", 0.5).score("coverage"))
+    assert (cell.value, cell.low, cell.high, cell.p) == pytest.approx((gain.effect, gain.low, gain.high, gain.p))
+    assert table.notes[0].startswith("± 95% and p of both entries' own intervals put together, Holm over")
+    table = differences_table([make_result("a"), make_result("b")])
+    assert table.rows[0][2] is None, "Vendi has none"
+    assert table.notes[1].startswith("no test of vendi at class scope: the baseline is one set without an interval")
 
 
 def seeded(name, *rows):
@@ -141,18 +167,21 @@ def test_differences_of_several_sets_are_those_of_gains_and_about_the_methods():
 
 def test_differences_of_one_set_beside_several_are_about_these_sets():
     before, after = seeded("a", (0.20, 0.30, 0.40)), seeded("b", (0.23, 0.33, 0.43), (0.28, 0.38, 0.49))
-    table = differences_table([before, after])
-    assert table.rows[0][1].p == 2 / 2**3
-    assert table.notes[0].startswith("± 95% t interval over 3 classes; p: sign-flip test")
+    table = differences_table([twinned(before), twinned(after)])
+    assert table.rows[0][1].p == 2 / 2**6
+    assert table.notes[0].startswith("± 95% t interval over 6 classes; p: sign-flip test")
     several = [seeded(name, (0.1, 0.2, 0.3), (0.2, 0.3, 0.35)) for name in "cd"]
-    note = differences_table([several[0], several[1], before]).notes[0]
+    note = differences_table([twinned(one) for one in (*several, before)]).notes[0]
     assert note.startswith("where both have several sets: ± 95% t interval and p after Welch")
+    assert "; else: ± 95% t interval over 6 classes; p: sign-flip test" in note
     assert "only the first speaks about the methods" in note
 
 
 def test_a_difference_that_nothing_makes_sure_is_left_out():
     same = seeded("a", (0.2, 0.3, 0.4), (0.2, 0.3, 0.4))
-    assert differences_table([same, seeded("b", (0.3, 0.4, 0.5), (0.3, 0.4, 0.5))]).rows[0][1] is None
+    table = differences_table([same, seeded("b", (0.3, 0.4, 0.5), (0.3, 0.4, 0.5))])
+    assert table.rows[0][1] is None
+    assert table.notes[0].startswith("no test of coverage at class scope: all sets of a side have the same value")
 
 
 def test_differences_need_two_entries_of_equal_size_with_classes():
@@ -292,14 +321,15 @@ def test_pairs_stand_together_with_what_the_second_adds():
         coverage("SRe2L + DiRe", 0.4),
         coverage("SRe2L+DiRe+x", 0.5),
     ]
+    results = [twinned(one) for one in results]
     table = compare_table(results, pairs=True)
     assert [row[0] for row in table.rows[:6]] == [
         "SRe2L", "SRe2L + DiRe", "Δ SRe2L + DiRe − SRe2L", "SRe2L+DiRe+x", "Δ SRe2L+DiRe+x − SRe2L + DiRe", "MTT",
     ]  # fmt: skip
-    assert table.rows[2] == ["Δ SRe2L + DiRe − SRe2L", 10, None, Measured(*(pytest.approx(0.1),) * 3, 0.25), None]
+    assert table.rows[2] == ["Δ SRe2L + DiRe − SRe2L", 10, None, Measured(*(pytest.approx(0.1),) * 3, 1 / 32), None]
     assert table.rules == {5, 6}
     assert names_in_bold(table) == ["SRe2L+DiRe+x"]
-    assert table.notes[0].startswith("Δ: ± 95% t interval over 3 classes; p: sign-flip test, Holm over the metrics")
+    assert table.notes[0].startswith("Δ: ± 95% t interval over 6 classes; p: sign-flip test, Holm over the metrics")
     order = [row[0] for row in compare_table(results).rows[:4]]
     assert order == [r.name for r in results], "as given"
 
