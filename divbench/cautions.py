@@ -7,7 +7,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from divbench.embedders.embed import Embeddings
+from divbench.embedders.embed import Embeddings, SetContent
 from divbench.errors import shorten
 from divbench.metrics._neighbours import hits
 from divbench.results import Caution, Score
@@ -124,7 +124,7 @@ def _crowding(scores: Sequence[Score]) -> Iterator[Caution]:
 def _copies(fake: Embeddings, real: Embeddings) -> Iterator[Caution]:
     """Images that stand twice in the set, or stand in the real set too; exactly, and up to recompression."""
     total = len(fake.labels)
-    own, times, theirs = _keys(fake.hashes), Counter(_keys(fake.hashes)), set(_keys(real.hashes))
+    own, times = _keys(fake.hashes), Counter(_keys(fake.hashes))
     repeated = total - len(times)
     if repeated:
         yield Caution("duplicates", f"{fake.name}: {repeated} of {total} images repeat an earlier one exactly")
@@ -132,13 +132,35 @@ def _copies(fake: Embeddings, real: Embeddings) -> Iterator[Caution]:
     near = sum(count > times[key] for key, count in zip(own, alike, strict=True))
     if near:
         yield Caution("near-duplicates", f"{fake.name}: {near} of {total} images look like another one of the set")
-    copied = sum(key in theirs for key in own)
+    copied, near = _copied(fake, real)
     if copied:
         yield Caution("copies", f"{fake.name}: {copied} of {total} images are exact copies of real ones")
-    alike = _near(fake.thumbnails, real.thumbnails).tolist()
-    near = sum(count > 0 and key not in theirs for key, count in zip(own, alike, strict=True))
     if near:
         yield Caution("near-copies", f"{fake.name}: {near} of {total} images look like a copy of a real one")
+
+
+def of_test_images(name: str, trained: SetContent, test: str, tests: SetContent) -> Iterator[Caution]:
+    """Images to train on that are among those to test on, of which students then know the answers."""
+    copied, near = _copied(trained, tests)
+    of = f"of {len(trained.hashes)} images"
+    if copied:
+        yield Caution(
+            "test-copies",
+            f"{name}: {copied} {of} are exact copies of images of {test}, on which students are tested: their accuracy "
+            "is in part that of having seen the answers",
+        )
+    if near:
+        yield Caution(
+            "near-test-copies", f"{name}: {near} {of} look like a copy of one of {test}, on which students are tested"
+        )
+
+
+def _copied(images: Embeddings | SetContent, others: Embeddings | SetContent) -> tuple[int, int]:
+    """How many images are among the others exactly, and how many more up to recompression."""
+    own, theirs = _keys(images.hashes), set(_keys(others.hashes))
+    alike = _near(images.thumbnails, others.thumbnails).tolist()
+    near = sum(count > 0 and key not in theirs for key, count in zip(own, alike, strict=True))
+    return sum(key in theirs for key in own), near
 
 
 def _keys(hashes: Tensor) -> list[bytes]:

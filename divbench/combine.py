@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from divbench.errors import ResultError, shorten
+from divbench.errors import InputError, ResultError, shorten
 from divbench.results import ACCURACY, Result, SetRecord, load_result
 
 
@@ -30,6 +30,18 @@ def load_same(path: Path, result: Result) -> Result:
     return found
 
 
+def check_equal_seeds(sets: Sequence[tuple[str, Sequence[int]]]) -> None:
+    """Raise `InputError` where sets of one entry, each a name and its images of each class, are of unequal sizes."""
+    first, held = sets[0]
+    for name, counts in sets:
+        if tuple(counts) != tuple(held):
+            raise InputError(
+                f"{name} holds {sum(counts)} images and {first} {sum(held)}, or other numbers in some class: seeds of "
+                "one entry have equal sizes; take the same number of each class (--ipc), or make them entries of their "
+                "own"
+            )
+
+
 def with_accuracies(result: Result, other: Result) -> Result:
     """``result`` with the accuracies of ``other``, of the same images; they replace those of equal networks."""
     nets = {ACCURACY + one.net for one in other.accuracies}
@@ -37,6 +49,7 @@ def with_accuracies(result: Result, other: Result) -> Result:
     return msgspec.structs.replace(
         result,
         scores=(*kept, *(score for score in other.scores if score.metric in nets)),
+        cautions=tuple(dict.fromkeys((*result.cautions, *other.cautions))),
         accuracies=(*(one for one in result.accuracies if ACCURACY + one.net not in nets), *other.accuracies),
     )
 

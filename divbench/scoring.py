@@ -19,6 +19,7 @@ from torch import Tensor
 
 from divbench.cache import Cache
 from divbench.cautions import cautions
+from divbench.combine import check_equal_seeds
 from divbench.controls import CONTROLS
 from divbench.embedders import choose_device
 from divbench.embedders.embed import Embeddings
@@ -163,14 +164,7 @@ def _check(sets: list[Embeddings], real: Embeddings) -> None:
             _check_every_class(real)
     if len({fake.labelled for fake in sets}) > 1:
         raise InputError("some sets have class labels and some have none; score them separately")
-    counts = [torch.bincount(fake.labels, minlength=len(fake.classes)).tolist() for fake in sets]
-    for fake, own in zip(sets, counts, strict=True):
-        if own != counts[0]:
-            raise InputError(
-                f"{fake.name} holds {sum(own)} images and {sets[0].name} {sum(counts[0])}, or other numbers in some "
-                "class: seeds of one entry have equal sizes; take the same number of each class (--ipc), or score them "
-                "separately"
-            )
+    check_equal_seeds([(fake.name, torch.bincount(fake.labels, minlength=len(fake.classes)).tolist()) for fake in sets])
 
 
 def _check_every_class(real: Embeddings) -> None:

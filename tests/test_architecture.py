@@ -93,10 +93,10 @@ ALLOWED = {
         "divbench.storage", "divbench.teacher", "divbench.train",
     },
     "train": {
-        "divbench.augment", "divbench.combine", "divbench.constants", "divbench.embedders", "divbench.errors",
-        "divbench.files", "divbench.images", "divbench.labels", "divbench.networks", "divbench.parallel",
-        "divbench.precision", "divbench.progress", "divbench.protocol", "divbench.provenance", "divbench.results",
-        "divbench.seeds", "divbench.settings", "divbench.statistics", "divbench.storage", "divbench.teacher",
+        "divbench.augment", "divbench.cautions", "divbench.combine", "divbench.constants", "divbench.embedders",
+        "divbench.errors", "divbench.files", "divbench.images", "divbench.labels", "divbench.networks",
+        "divbench.parallel", "divbench.precision", "divbench.progress", "divbench.protocol", "divbench.provenance",
+        "divbench.results", "divbench.seeds", "divbench.settings", "divbench.statistics", "divbench.storage", "divbench.teacher",
         "divbench.train",
     },
     "labels": {

@@ -15,7 +15,7 @@ from torch import Tensor
 from divbench import parallel
 from divbench.cache import Cache
 from divbench.embedders._forward import choose_device
-from divbench.embedders._reading import HASH_BYTES, PRINT_BYTES, image_print
+from divbench.embedders._reading import PRINT_BYTES, image_print
 from divbench.embedders._record import PREPROCESSING, Embedder
 from divbench.embedders._registry import load_embedder
 from divbench.embedders._shard import Content, Settings, compute
@@ -145,10 +145,12 @@ def embed(
 
 
 class SetContent(NamedTuple):
-    """What a set holds: the digest of its pixels and labels, as ``Embeddings.source``, and what the reader remarked."""
+    """What a set holds, as `Embeddings` have it, of whose ``source`` the digest is the same."""
 
     digest: str
     remarks: dict[str, int]
+    hashes: Tensor
+    thumbnails: Tensor
 
 
 def content_of(images: ImageSet) -> SetContent:
@@ -158,8 +160,9 @@ def content_of(images: ImageSet) -> SetContent:
         picture = images.read(index)
         prints += image_print(picture.pixels)
         remarks.update(picture.remarks)
-    hashes = torch.frombuffer(prints, dtype=torch.uint8).view(-1, PRINT_BYTES)[:, :HASH_BYTES]
-    return SetContent(_source(hashes, images.labels), dict(sorted(remarks.items())))
+    content = Content(torch.frombuffer(prints, dtype=torch.uint8).view(-1, PRINT_BYTES), {}, [])
+    source, said = _source(content.hashes, images.labels), dict(sorted(remarks.items()))
+    return SetContent(source, said, content.hashes, content.thumbnails)
 
 
 def _known_content(images: ImageSet, fingerprint: str | None, skip_bad: bool, cache: Cache | None) -> Content | None:

@@ -76,8 +76,8 @@ def groups(entries: Sequence[Entry]) -> list[list[Entry]]:
 
 
 def takes_part(entry: Entry) -> bool:
-    """Whether an entry may be the best: exact copies of real images may not."""
-    return all(caution.code != "copies" for caution in entry.result.cautions)
+    """Whether an entry may be the best: exact copies of real images, to score or to test on, may not."""
+    return all(caution.code not in ("copies", "test-copies") for caution in entry.result.cautions)
 
 
 def measured_tables(board: Board) -> list[Table]:

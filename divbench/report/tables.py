@@ -6,7 +6,7 @@ from statistics import fmean, stdev
 from divbench.comparison import Differences, check_comparable, differences, per_set, protocol_of
 from divbench.errors import ResultError
 from divbench.protocol import Scope
-from divbench.report.footnotes import bold_note, change_notes, notes, recipe_notes, student_notes
+from divbench.report.footnotes import bold_note, caution_notes, change_notes, notes, recipe_notes, student_notes
 from divbench.report.parts import (
     Held,
     Row,
@@ -121,7 +121,8 @@ def accuracy_table(result: Result) -> Table:
                 row: list[Cell] = [one.net, *([name] if several else []), len(values), fmean(values), spread]
                 row.append(" ".join(f"{value:.2f}" for value in values))
                 rows.append(row + [score.reference_value(key) for key in known])
-    return Table(_headline(result), columns, rows, recipe_notes([result]) + student_notes([result]))
+    said = [note for part in (recipe_notes, student_notes, caution_notes) for note in part([result])]
+    return Table(_headline(result), columns, rows, said)
 
 
 def differences_table(results: Sequence[Result], metrics: Sequence[str] | None = None) -> Table:

@@ -5,11 +5,23 @@ from pathlib import Path
 
 import msgspec
 
-from divbench.embedders.embed import content_of
+from divbench.embedders.embed import SetContent, content_of
 from divbench.errors import ResultError
 from divbench.images import ImageSet
 from divbench.protocol import Scope
-from divbench.results import ACCURACY, SCHEMA, Accuracy, Environment, Interval, Result, Run, Score, SetRecord, mean
+from divbench.results import (
+    ACCURACY,
+    SCHEMA,
+    Accuracy,
+    Caution,
+    Environment,
+    Interval,
+    Result,
+    Run,
+    Score,
+    SetRecord,
+    mean,
+)
 from divbench.settings import json_types
 from divbench.statistics import t_half_width
 from divbench.train.recipe import TrainRecipe
@@ -27,6 +39,7 @@ def accuracy_result(
     sets: Sequence[SetRecord],
     test: SetRecord,
     real: str | None,
+    cautions: Sequence[Caution],
     environment: Environment,
 ) -> Result:
     """The result of an entry whose students were trained; see `divbench.combine` for those that were scored, too.
@@ -39,6 +52,7 @@ def accuracy_result(
         sets: what the students were trained on.
         test: what they were tested on.
         real: digest of the real images of the yardstick; None: there was none.
+        cautions: on these images.
         environment: of this run.
     """
     accuracies = tuple(
@@ -68,15 +82,15 @@ def accuracy_result(
         real=None,
         sets=tuple(sets),
         scores=tuple(score for one in accuracies for score in _scores(one, trained, counts)),
-        cautions=(),
+        cautions=tuple(cautions),
         environment=environment,
         accuracies=accuracies,
     )
 
 
-def record_of(images: ImageSet) -> SetRecord:
-    """What a result says of a set; its digest is that of the set where it is scored."""
-    content = content_of(images)
+def record_of(images: ImageSet, content: SetContent | None = None) -> SetRecord:
+    """What a result says of a set; its digest is that of the set where it is scored. ``content`` spares reading it."""
+    content = content or content_of(images)
     return SetRecord(
         name=images.name,
         recognised=images.recognised,

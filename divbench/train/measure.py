@@ -7,12 +7,14 @@ from pathlib import Path
 
 import msgspec
 
-from divbench.combine import check_same_sets, with_accuracies
+from divbench.cautions import of_test_images
+from divbench.combine import check_equal_seeds, check_same_sets, with_accuracies
+from divbench.embedders.embed import content_of
 from divbench.errors import InputError, ResultError
 from divbench.images import ImageSet, match_sets, take_per_class
 from divbench.progress import Progress, no_progress
 from divbench.provenance import environment
-from divbench.results import Accuracy, Result, Run, Score, SetRecord
+from divbench.results import Accuracy, Caution, Result, Run, Score, SetRecord
 from divbench.teacher import Teacher
 from divbench.train.accuracy import accuracy_result, known_runs, record_of
 from divbench.train.files import first_alone
@@ -75,13 +77,13 @@ def measure_accuracy(
         matched = [take_per_class(images, chosen.ipc) for images in matched]
     if real is not None:
         (real,), tests = match_sets([real], tests, chosen.classes, chosen.common)
-    records = [_record(images) for images in matched]
-    tested = _record(tests)
-    truth = None if real is None else _record(real).digest
+    looked = _look(matched, tests, real)
+    tested, truth = looked.test, looked.real
     if truth == tested.digest:
         raise InputError(f"{tests.name}: is both tested on and the yardstick's training data; give others with --real")
     plan = replace(plan, test_digest=tested.digest)
-    entry = _Entry.of(before, path, records, tests.classes, plan.nets)
+    entry = _Entry.of(before, path, looked.sets, tests.classes, plan.nets)
+    check_equal_seeds([(one.name, one.per_class) for one in entry.sets])
     trained = train(
         [(images, folder) for images, (_, folder) in zip(matched, sets, strict=True)],
         tests,
@@ -100,6 +102,7 @@ def measure_accuracy(
         sets=entry.sets,
         test=tested,
         real=truth,
+        cautions=looked.cautions,
         environment=environment(time.perf_counter() - began, str(plan.device)),
     )
     if before is None:
@@ -175,5 +178,28 @@ class _Entry:
         return msgspec.structs.replace(one, reference={**known.get((one.metric, one.scope), {}), **one.reference})
 
 
-def _record(images: ImageSet) -> SetRecord:
-    return msgspec.convert(first_alone(lambda: msgspec.to_builtins(record_of(images))), SetRecord)
+class _Looked(msgspec.Struct):
+    """What reading all images tells: of the sets, of the test images, the digest of the real ones, and cautions."""
+
+    sets: list[SetRecord]
+    test: SetRecord
+    real: str | None
+    cautions: list[Caution]
+
+
+def _look(sets: Sequence[ImageSet], tests: ImageSet, real: ImageSet | None) -> _Looked:
+    """The first process reads, and tells the others."""
+
+    def read() -> _Looked:
+        test = content_of(tests)
+        contents = [content_of(images) for images in sets]
+        known = [(images.name, content) for images, content in zip(sets, contents, strict=True)]
+        truth = None if real is None else content_of(real)
+        return _Looked(
+            sets=[record_of(images, content) for images, content in zip(sets, contents, strict=True)],
+            test=record_of(tests, test),
+            real=None if truth is None else truth.digest,
+            cautions=[one for name, content in known for one in of_test_images(name, content, tests.name, test)],
+        )
+
+    return msgspec.convert(first_alone(lambda: msgspec.to_builtins(read())), _Looked)

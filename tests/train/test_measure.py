@@ -1,5 +1,6 @@
 """Accuracies in results: as scores, beside diversity, with intervals that say what they are about."""
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -278,14 +279,12 @@ def told(tmp_path_factory):
 
 
 def test_what_a_result_says_stays_where_students_join_it(told):
-    second = clear_images(8, seed=1, name="b")
+    second = clear_images(seed=1, name="b")
     grown = join(clear_images(), second, before=told)
     assert grown.note == "of a friend"
     more = join(second, runs=2, before=grown)
     assert [(run.set, run.seed) for run in more.accuracy("convnet1").runs] == [(0, 0), (1, 0), (1, 1), (None, 0)]
-    assert more.accuracy("convnet1").notes == tuple(
-        f"batch 128 -> {count}, the whole set, as published loaders do" for count in (18, 24)
-    )
+    assert more.accuracy("convnet1").notes == ("batch 128 -> 18, the whole set, as published loaders do",)
     for result in (grown, more, join(before=told)):
         for scope in ("class", "dataset"):
             held = told.score("accuracy/convnet1", scope).reference
@@ -331,3 +330,30 @@ def test_other_real_images_are_another_yardstick():
 def test_another_test_set_is_another_number(made):
     other = measure_accuracy([(images(), None)], images(10, seed=11), plan(recipe(epochs=2), runs=3))
     assert other.accuracy("convnet1").digest != made.accuracy("convnet1").digest
+
+
+def test_test_images_among_those_trained_on_are_told():
+    """Exactly or up to a few grey levels; a student that has seen the answers says nothing."""
+    leaky = images(name="leaky")
+    pixels = leaky.images.clone()
+    pixels[:2] = TEST.images[:2]
+    pixels[2] = TEST.images[2] ^ 1
+    leaky = dataclasses.replace(leaky, images=pixels)
+    result = measure(leaky, what=plan(recipe(epochs=1)))
+    said = [
+        ("test-copies", "leaky: 2 of 18 images are exact copies of images of tests"),
+        ("near-test-copies", "leaky: 1 of 18 images look like a copy of one of tests"),
+    ]
+    assert [(one.code, one.text.split(", ")[0]) for one in result.cautions] == said
+    assert sum("caution [" in note for note in accuracy_table(result).notes) == 2
+    before = scored(leaky)
+    whole = measure(leaky, what=plan(recipe(epochs=1)), before=before, path=Path("r.json"))
+    assert whole.cautions == (*before.cautions, *result.cautions)
+    again = measure(leaky, what=plan(recipe(epochs=1), runs=2), before=whole, path=Path("r.json"))
+    assert again.cautions == whole.cautions, "once"
+    assert measure(what=plan(recipe(epochs=1))).cautions == ()
+
+
+def test_seeds_of_one_entry_have_equal_sizes():
+    with pytest.raises(InputError, match=r"b holds 21 images and patches 18, .*\(--ipc\)"):
+        measure(images(), images(7, seed=1, name="b"), what=plan(recipe(epochs=1)))
