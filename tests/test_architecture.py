@@ -96,8 +96,8 @@ ALLOWED = {
         "divbench.augment", "divbench.cautions", "divbench.combine", "divbench.constants", "divbench.embedders",
         "divbench.errors", "divbench.files", "divbench.images", "divbench.labels", "divbench.networks",
         "divbench.parallel", "divbench.precision", "divbench.progress", "divbench.protocol", "divbench.provenance",
-        "divbench.results", "divbench.seeds", "divbench.settings", "divbench.statistics", "divbench.storage", "divbench.teacher",
-        "divbench.train",
+        "divbench.results", "divbench.seeds", "divbench.settings", "divbench.statistics", "divbench.storage",
+        "divbench.teacher", "divbench.train",
     },
     "labels": {
         "divbench.augment", "divbench.errors", "divbench.files", "divbench.labels", "divbench.storage",

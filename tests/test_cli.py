@@ -419,6 +419,7 @@ def test_what_generation_knows_is_listed(what):
         (["score"], "Missing argument 'SET...'"),
         (["score", "x"], "Missing option '--real'"),
         (["score", "x", "--real", "nowhere"], "nowhere: no such file, folder or data set"),
+        (["score", "x", "--real", "CIFAR-10"], "no such file, folder or data set; did you mean 'cifar10'?"),
         (["score", "x", "--real", "digits", "-p", "papr"], "unknown protocol 'papr'; known: paper-clip"),
         (["score", "digits", "--real", "digits", "-p", "quick", "-e", "pixls"], "did you mean 'pixels'"),
         (["score", "digits", "--real", "digits", "-p", "quick", "--split", "dev"], "has no split 'dev'"),

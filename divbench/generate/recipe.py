@@ -275,7 +275,7 @@ def change(recipe: Recipe, assignments: tuple[str, ...]) -> Recipe:
             place = place.get(parent) if isinstance(place, dict) else None
         if not isinstance(place, dict) or (last not in place and parents[:1] not in (["terms"], ["method"])):
             close = difflib.get_close_matches(key, list(leaves(plain)), n=1)
-            keys = shorten(sorted(k for k in leaves(plain) if not k.startswith("sources.")), 8)
+            keys = shorten(sorted(k for k in leaves(plain) if k.partition(".")[0] not in (*WORDS, "sources")), 40)
             raise RecipeError(
                 f"--set {assignment}: the recipe has no {key!r}; "
                 + (f"did you mean {close[0]!r}?" if close else f"it has {keys}")

@@ -1,5 +1,6 @@
 """What a reader is, what it may be told, and how the one that fits is found."""
 
+import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +79,12 @@ def _unknown(source: str) -> str:
     accepted = "\n".join(f"  {name}: {reader.summary}" for name, reader in READERS.items())
     path = Path(source)
     if not path.exists():
+        from divbench.images.named import DATASETS  # which registers a reader here
+
+        close = difflib.get_close_matches(source.lower(), DATASETS, n=1)
         what = "no such file, folder or data set"
+        if close:
+            return f"{source}: {what}; did you mean {close[0]!r}? (divbench list readers says what else is read)"
     elif path.is_dir():
         inside = sorted(entry.name for entry in path.iterdir())
         what = f"a folder with no images in a known layout (it holds {shorten(inside) or 'nothing'})"

@@ -54,7 +54,7 @@ def _keys(path: Path, keys: list[str], split: str | None) -> tuple[str, str]:
         return split, f"{split}_labels"
     if splits:
         asked = "choose" if split is None else f"split {split!r} was asked for, but the choice is"
-        raise InputError(f"{path}: holds several splits; {asked} split = {' or '.join(splits)}")
+        raise InputError(f"{path}: holds several splits; {asked} split (--split) = {' or '.join(splits)}")
     raise InputError(
         f"{path}: expected arrays 'images' and 'labels', or NAME and NAME_labels for a split NAME"
         + (f" = {split!r}" if split else "")
