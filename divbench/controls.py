@@ -31,7 +31,7 @@ def collapse_rows(real: Tensor, n: int, seed: int) -> Tensor:
 def kmeans_rows(real: Tensor, n: int, seed: int) -> Tensor:
     """The ``n`` k-means centroids of the real rows [n, D] (k-means++ start, one run)."""
     with threadpool_limits(1):  # sums in one order: the same bytes on any number of cores
-        fitted = KMeans(n, n_init=1, random_state=seed).fit(real.cpu().numpy())
+        fitted = KMeans(n, n_init=1, random_state=seed % 2**32).fit(real.cpu().numpy())
     return torch.from_numpy(fitted.cluster_centers_).to(real)
 
 

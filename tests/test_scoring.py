@@ -354,3 +354,9 @@ def test_unknown_metrics_and_settings():
         score(FAKE, REAL, only("coverage", metrics={"coverge": {}}))
     with pytest.raises(ProtocolError, match="metric 'coverage' has no setting 'kk'; settings: k, closed"):
         score(FAKE, REAL, only("coverage", metrics={"coverage": {"kk": 3}}))
+
+
+def test_any_seed_will_do():
+    """scikit-learn takes those below 2^32 alone; those of controls grow with the number of classes, too."""
+    protocol = only("vendi", seed=2**40, controls=Controls(1, 1, 1))
+    assert set(score(FAKE, REAL, protocol).score("vendi").reference) == {"random", "kmeans", "collapse"}

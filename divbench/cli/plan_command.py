@@ -72,7 +72,7 @@ def plan(
     seed_sd = seed_sd or 0.0
     seeds = [one for one in _SEEDS if one > 1 or classes >= fewest_classes(confidence)]
     rows: list[list[Cell]] = [
-        [one, power_of(gain, classes, class_sd, seed_sd, one, confidence, noise_sd)] for one in seeds
+        [one, power_of(gain, classes, class_sd, seed_sd, one, confidence, noise_sd), _about(one)] for one in seeds
     ]
     found = needed(gain, classes, class_sd, seed_sd, confidence, power, noise_sd=noise_sd)
     points = f" ({100 * gain:g} points)" if accuracy else ""
@@ -81,10 +81,13 @@ def plan(
         f"{seed_sd:.3g} over seeds{hopeful}; two-sided test at {confidence:.4g}",
         f"power {power:g} takes {_said(found.seeds, 'seeds')} at {classes} classes, or "
         f"{_said(found.classes, 'classes')} with one set each",
-        "one set each speaks about these sets, whose own gain may be their seeds' alone; two seeds and more about the "
-        "method",
+        "what one set each gains may be its seed's alone",
     ]
-    click.echo(render(Table("power to show a gain", ["seeds", "power"], rows, notes)), nl=False)
+    click.echo(render(Table("power to show a gain", ["seeds", "power", "to say something about"], rows, notes)), nl=False)
+
+
+def _about(seeds: int) -> str:
+    return "these sets" if seeds == 1 else "the method"
 
 
 def _said(count: int | None, what: str) -> str:

@@ -96,6 +96,6 @@ def _plane(rows: NDArray[np.float64], perplexity: float, seed: int) -> NDArray[n
     with threadpool_limits(1):
         width = min(_WIDTH, *rows.shape)
         reduced = PCA(width, svd_solver="full").fit_transform(rows)
-        fit = TSNE(perplexity=perplexity, init="pca", random_state=seed, n_jobs=1)
+        fit = TSNE(perplexity=perplexity, init="pca", random_state=seed % 2**32, n_jobs=1)
         places: NDArray[np.float64] = fit.fit_transform(reduced)
     return places

@@ -214,6 +214,7 @@ def test_plan_says_what_it_takes(folder):
     done = run("plan", "--gain", 0.02, "--classes", 10, "--class-sd", 0.03)
     assert done.exit_code == 0, done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()[4:9]] == ["1", "2", "3", "5", "10"]
+    assert [line.split()[-1] for line in done.stdout.splitlines()[4:7]] == ["sets", "method", "method"]
     assert "power 0.8 takes 4 seeds at 10 classes, or 20 classes with one set each" in done.stdout
     few = run("plan", "--gain", 0.02, "--classes", 3, "--class-sd", 0.03)
     assert [line.split()[0] for line in few.stdout.splitlines()[4:6]] == ["2", "3"]
