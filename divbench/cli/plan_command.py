@@ -83,7 +83,7 @@ def plan(
         f"{_said(found.classes, 'classes')} with one set each",
         "what one set each gains may be its seed's alone",
     ]
-    click.echo(render(Table("power to show a gain", ["seeds", "power", "to say something about"], rows, notes)), nl=False)
+    click.echo(render(Table("power to show a gain", ["seeds", "power", "speaks about"], rows, notes)), nl=False)
 
 
 def _about(seeds: int) -> str:
