@@ -54,8 +54,8 @@ def image_set(
 
 def hard_labels(labels: Tensor, count: int, what: str) -> tuple[Tensor, int, tuple[str, ...]]:
     """Labels [count] int64, the number of classes they speak of, and notes; rows of scores give their largest entry."""
-    if labels.is_complex() or labels.dtype == torch.bool:
-        raise InputError(f"{what}: labels must be numbers, got {labels.dtype}")
+    if labels.is_complex() or labels.dtype == torch.bool or not _holds_values(labels):
+        raise InputError(f"{what}: labels must be numbers in a dense tensor, got {_kind(labels)}")
     if labels.is_floating_point() and not bool(torch.isfinite(labels).all()):
         raise InputError(f"{what}: labels hold NaN or infinite values")
     if labels.ndim == 2 and labels.shape[1] == 1:
@@ -97,6 +97,15 @@ def as_tensor(array: np.ndarray, what: str) -> Tensor:
     return torch.from_numpy(np.array(native, order="C"))
 
 
+def _holds_values(tensor: Tensor) -> bool:
+    """Not so sparse tensors, and those of the meta device, which are a shape alone."""
+    return tensor.layout == torch.strided and not tensor.is_meta
+
+
+def _kind(tensor: Tensor) -> str:
+    return f"{tensor.dtype}" if _holds_values(tensor) else f"{tensor.layout} on {tensor.device}"
+
+
 def _largest(scores: Tensor, what: str) -> tuple[Tensor, int, tuple[str, ...]]:
     top = scores.float().topk(2, dim=1).values
     tied = int((top[:, 0] == top[:, 1]).sum())
@@ -111,7 +120,9 @@ def _channels_first(images: Tensor, what: str) -> tuple[Tensor, tuple[str, ...]]
     """[N, 3, H, W] and notes on what was done for it."""
     shape = list(images.shape)
     expected = f"{what}: images must be [N, 3, H, W], [N, H, W, 3] or grey with 1 channel or none, got {shape}"
-    if images.layout != torch.strided or images.ndim not in (3, 4) or 0 in shape:
+    if not _holds_values(images):
+        raise InputError(f"{what}: images must be a dense tensor with values, got {_kind(images)}")
+    if images.ndim not in (3, 4) or 0 in shape:
         raise InputError(expected)
     if images.ndim == 3:
         if 3 in (shape[0], shape[2]):

@@ -191,6 +191,10 @@ def test_other_content_is_an_error_that_names_it(tmp_path):
         (PIXELS.bool(), LABELS, "uint8 or floats"),
         (PIXELS.to(torch.complex64), LABELS, "uint8 or floats"),
         (PIXELS[:0], LABELS[:0], r"images must be"),
+        (PIXELS.to_sparse(), LABELS, "images must be a dense tensor with values, got torch.sparse_coo"),
+        (PIXELS.to("meta"), LABELS, "images must be a dense tensor with values, got .* on meta"),
+        (PIXELS, LABELS.to_sparse(), "labels must be numbers in a dense tensor, got torch.sparse_coo"),
+        (PIXELS, LABELS.to("meta"), "labels must be numbers in a dense tensor, got .* on meta"),
     ],
 )
 def test_senseless_shapes_and_values(tmp_path, images, labels, message):
@@ -241,7 +245,7 @@ def test_npz_with_images_and_labels(tmp_path):
 
 def test_npz_with_splits(tmp_path):
     np.savez(tmp_path / "a.npz", train=PIXELS, train_labels=LABELS, test=PIXELS[:2], test_labels=LABELS[:2])
-    with pytest.raises(InputError, match="split = train or test"):
+    with pytest.raises(InputError, match=r"choose split \(--split\) = train or test"):
         read_images(tmp_path / "a.npz")
     with pytest.raises(InputError, match=r"'val' was asked for.* train or test"):
         read_images(tmp_path / "a.npz", split="val")
