@@ -98,7 +98,7 @@ def as_tensor(array: np.ndarray, what: str) -> Tensor:
 
 
 def _holds_values(tensor: Tensor) -> bool:
-    """Not so sparse tensors, and those of the meta device, which are a shape alone."""
+    """Sparse tensors do not, nor do those of the meta device, which are shapes alone."""
     return tensor.layout == torch.strided and not tensor.is_meta
 
 
