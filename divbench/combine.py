@@ -8,6 +8,9 @@ import msgspec
 from divbench.errors import InputError, ResultError, shorten
 from divbench.results import ACCURACY, Result, SetRecord, load_result
 
+ABOUT_STUDENTS = ("test-copies", "near-test-copies")
+"""Codes of cautions that are about what students learned from, and not about scores."""
+
 
 def check_same_sets(before: Result, path: Path, sets: Sequence[SetRecord], classes: tuple[str, ...]) -> None:
     """Raise `ResultError` where the result in ``path`` is not of these very images, in this order, and classes."""
@@ -43,13 +46,18 @@ def check_equal_seeds(sets: Sequence[tuple[str, Sequence[int]]]) -> None:
 
 
 def with_accuracies(result: Result, other: Result) -> Result:
-    """``result`` with the accuracies of ``other``, of the same images; they replace those of equal networks."""
+    """``result`` with the accuracies of ``other``, of the same images; they replace those of equal networks.
+
+    Of the cautions of ``other`` those about students come along, and its note, where ``result`` has none.
+    """
+    about = [one for one in other.cautions if one.code in ABOUT_STUDENTS]
     nets = {ACCURACY + one.net for one in other.accuracies}
     kept = [score for score in result.scores if score.metric not in nets]
     return msgspec.structs.replace(
         result,
         scores=(*kept, *(score for score in other.scores if score.metric in nets)),
-        cautions=tuple(dict.fromkeys((*result.cautions, *other.cautions))),
+        cautions=tuple(dict.fromkeys((*result.cautions, *about))),
+        note=result.note or other.note,
         accuracies=(*(one for one in result.accuracies if ACCURACY + one.net not in nets), *other.accuracies),
     )
 

@@ -9,12 +9,12 @@ import pytest
 from msgspec.structs import replace
 from scipy.stats import ttest_ind
 
-from divbench.combine import joined
+from divbench.combine import joined, with_accuracies
 from divbench.comparison import differences, gain_between, per_set, set_count
 from divbench.embedders.embed import embed
 from divbench.errors import InputError, ResultError
 from divbench.report.tables import accuracy_table, compare_table, differences_table
-from divbench.results import load_result, save_result
+from divbench.results import Caution, load_result, save_result
 from divbench.scoring import score
 from divbench.statistics import t_half_width
 from divbench.train.measure import Matching, measure_accuracy
@@ -351,6 +351,9 @@ def test_test_images_among_those_trained_on_are_told():
     assert whole.cautions == (*before.cautions, *result.cautions)
     again = measure(leaky, what=plan(recipe(epochs=1), runs=2), before=whole, path=Path("r.json"))
     assert again.cautions == whole.cautions, "once"
+    earlier = replace(again, cautions=(Caution("collapse", "of other scores"), *again.cautions), note="of a friend")
+    rescored = with_accuracies(before, earlier)
+    assert (rescored.cautions, rescored.note) == (whole.cautions, "of a friend"), "cautions of scores are those of now"
     assert measure(what=plan(recipe(epochs=1))).cautions == ()
 
 
