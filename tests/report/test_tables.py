@@ -125,6 +125,20 @@ def test_differences_are_paired_over_classes():
     ]
 
 
+def test_one_student_alone_is_told_where_its_accuracy_is_tested():
+    """Over classes it looks sure; its seed is in no p."""
+    pair = [trained_result(name, make_accuracy(accuracies=(value,))) for name, value in (("a", 0.5), ("b", 0.7))]
+    table = differences_table([twinned(one) for one in pair], ["accuracy"])
+    assert table.rows[0][1].p == 2 / 2**6
+    assert table.notes[0].endswith(
+        "this speaks about these sets, not about the methods; accuracies in percentage points"
+    )
+    alone = "one student alone (n = 1) of an entry, whose seed is in no ± and p: accuracy/convnet3"
+    assert table.notes[1] == alone
+    named = [twinned(replace(pair[0], name="a")), twinned(replace(pair[1], name="a+b"))]
+    assert f"Δ: {alone}" in compare_table(named, pairs=True).notes
+
+
 def test_what_one_entry_lacks_is_tested_of_the_others():
     """A third entry without Vendi neither takes it from the second nor makes the second's family smaller."""
     first, second = (twinned(make_result(name)) for name in "ab")
