@@ -105,7 +105,7 @@ def test_ours_are_judged_where_both_were_measured():
     stated = load_board(OURS).stated
     judged = {one.claim.id: {m.ipc: m.verdict.status for m in one.measured} for one in stated if one.measured}
     assert {key: judged[key][10] for key in judged if key.startswith("c10-sre2l-dire-") and 10 in judged[key]} == {
-        f"c10-sre2l-dire-{metric}": "inconclusive" for metric in ("coverage", "cosine", "vendi")
+        f"c10-sre2l-dire-{metric}": "inconclusive" for metric in ("accuracy-ipc10", "coverage", "cosine", "vendi")
     }
 
 
