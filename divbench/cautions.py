@@ -147,7 +147,7 @@ def of_test_images(name: str, trained: SetContent, test: str, tests: SetContent)
         yield Caution(
             "test-copies",
             f"{name}: {copied} {of} are exact copies of images of {test}, on which students are tested: their accuracy "
-            "is in part that of having seen the answers",
+            "is in part that of having seen the answers; leave them out",
         )
     if near:
         yield Caution(

@@ -37,6 +37,14 @@ def test_the_demo_prints_what_the_readme_shows(tmp_path, monkeypatch):
     assert shape_of(stdout) == shape_of(shown)
 
 
+def test_links_inside_the_page_lead_somewhere():
+    text = README.read_text()
+    places = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^#+ (.*)$", text, re.M)}
+    links = set(re.findall(r"\]\(#([^)]*)\)", text))
+    assert links
+    assert links <= places
+
+
 @pytest.mark.parametrize("page", ["README.md", "reports/cifar10-grid.md", "reports/cifar10-parts.md"])
 def test_tables_are_what_the_commands_above_them_print(page, monkeypatch):
     """To the last digit: they only read results that are in the repository. Notes below a table are left out."""
